@@ -1,0 +1,38 @@
+"""Base classes of the errors that cross a seam.
+
+An error that a person or a peer caused derives from `MailhiveError` and is
+reported without a traceback.  Anything else that escapes is a bug of ours: it
+is logged with its traceback, and the peer is told only that the server failed.
+Errors of one protocol live with that protocol (`jmap.errors`, `smtp.replies`).
+"""
+
+__all__ = [
+    "BlobNotFound",
+    "CannotCalculateChanges",
+    "MailhiveError",
+    "NotFound",
+    "TemporaryFailure",
+]
+
+
+class MailhiveError(Exception):
+    """Somebody's mistake, or a condition that the caller is expected to handle."""
+
+
+class NotFound(MailhiveError):
+    """The account, object or principal asked for does not exist."""
+
+
+class BlobNotFound(NotFound):
+    """No blob of this id is stored."""
+
+
+class CannotCalculateChanges(MailhiveError):
+    """The change log no longer reaches back to the state asked for (RFC 8620 §5.2)."""
+
+
+class TemporaryFailure(MailhiveError):
+    """A provider cannot answer now; the same call may succeed later.
+
+    SMTP turns it into a 4xx reply, JMAP into `serverUnavailable`.
+    """

@@ -1,0 +1,71 @@
+"""Blob store: immutable byte strings, named by their content."""
+
+from zope.interface import Attribute, Interface
+
+__all__ = ["IBlobStore", "IBlobWriter"]
+
+
+class IBlobWriter(Interface):
+    """A blob being written.  Used from the reactor thread only.
+
+    Exactly one of `commit` and `abort` ends it; both free what it held, and
+    after either no other call is made.  A writer that is dropped without them
+    leaves nothing behind once the process ends.
+    """
+
+    size = Attribute("Octets written so far (int).")
+
+    def write(data: bytes) -> None:
+        """Append `data`.  Never waits for the disk to be durable.
+
+        Memory held is bounded: what goes beyond a small buffer is spooled.
+        """
+
+    def commit():
+        """Make the blob durable.
+
+        Returns a Deferred that fires with the blob id once a crash or power
+        loss can no longer lose the blob.  Commits in flight share their syncs.
+        The id is a function of the content alone: the same octets get the same
+        id and are stored once.  A failure leaves nothing stored and is a
+        `TemporaryFailure`.
+        """
+
+    def abort() -> None:
+        """Forget everything written.  Idempotent; safe after a failed write."""
+
+
+class IBlobStore(Interface):
+    """Where the octets of messages and uploads live.
+
+    The store knows nothing of accounts: who may read a blob is decided by the
+    mail store's references.  Ids are of the `Id` type of RFC 8620 §1.2, start
+    with a letter and contain no `_`, which separates the slice that a part's
+    blob id names (`mailhive.model.blobid`).
+    """
+
+    def open_writer():
+        """Return a new `IBlobWriter`."""
+
+    def read(blob_id: str, start: int = 0, length: int | None = None):
+        """Return a Deferred of the octets `[start, start+length)`, to the end for None.
+
+        A range that reaches beyond the end is cut there.  Fires with
+        `BlobNotFound` for an unknown id.  Small reads may fire at once.
+        """
+
+    def size(blob_id: str):
+        """Return a Deferred of the size in octets; `BlobNotFound` if unknown."""
+
+    def delete(blob_id: str):
+        """Forget a blob.  Idempotent: an unknown id is no error.
+
+        Returns a Deferred that fires when the blob can no longer be read.
+        """
+
+    def older_than(timestamp: float):
+        """Return a Deferred of the list of ids last committed before `timestamp`.
+
+        Committing a blob that is already stored makes it young again, so that a
+        collector that deletes only old, unreferenced blobs cannot race a commit.
+        """

@@ -1,0 +1,25 @@
+"""Delivery: take responsibility for a message and its recipients."""
+
+from zope.interface import Interface
+
+__all__ = ["IDelivery"]
+
+
+class IDelivery(Interface):
+    """Where a message goes once a listener has received it.  Deferreds throughout."""
+
+    def check_recipient(address: str):
+        """Fire with True when `address` is one this delivery can take mail for.
+
+        `TemporaryFailure` when that cannot be known now.
+        """
+
+    def deliver(envelope, blob_id: str):
+        """Deliver the message stored in the blob to every recipient of `envelope`.
+
+        The blob is already durable and holds trace headers (RFC 5321 §4.4).
+        Fires with a tuple of `RecipientOutcome`, one per recipient, in order.
+        An outcome of 250 says that a crash can no longer lose the message for
+        that recipient.  A recipient that cannot be served now gets a 4yz
+        outcome, and nothing of the message stays in its account.
+        """

@@ -1,0 +1,19 @@
+"""Listener: one protocol on one or more addresses."""
+
+from zope.interface import Attribute, Interface
+
+__all__ = ["IListenerFactory"]
+
+
+class IListenerFactory(Interface):
+    """Makes the service of the listeners that declare `protocol`."""
+
+    settings = Attribute("attrs class of the listener's own configuration keys, or None.")
+
+    def make_factory(name: str, listener, services, reactor):
+        """Return the `IProtocolFactory` that serves connections of this listener.
+
+        `listener` is the listener's `config.ListenerSettings`; `services` the
+        `app.Services` with every shared provider.  Makes no I/O; whatever must
+        stop with the daemon is added to `services.parent`.
+        """

@@ -1,0 +1,174 @@
+"""Mail store: accounts, their objects, and what changed in them.
+
+The unit is the account.  All work on one is done by plain synchronous functions
+that the store calls with a reader or writer of that account:
+
+    counts = await store.read(account_id, lambda reader: reader.mailbox_counts())
+    await store.write(account_id, flag, email_id)      # flag(writer, email_id)
+
+A function given to `read` must be free of side effects: a store may run it at
+once on the calling thread while all it does is answered by an index, and run it
+again from the start on a thread of its own when it turns out to need more.  A
+function given to `write` runs alone on its account, on a thread of the store.
+
+**Modseq.**  Every change of an object gets a number of its own, one higher than
+any before in that account.  The state of a type is the highest number that a
+change of an object of that type got, so `/changes` can stop at any object
+(RFC 8620 §5.2 maxChanges).  A state is 0 before the first change.
+
+Ids are wire ids (`mailhive.model.ids`); one that was never given out is treated
+like one that does not exist.  Destroyed ids are never given out again.
+"""
+
+from zope.interface import Attribute, Interface
+
+__all__ = ["IMailReader", "IMailStore", "IMailWriter"]
+
+
+class IMailStore(Interface):
+    """All accounts.  Every method but `observe` returns a Deferred."""
+
+    def account(name: str):
+        """Fire with the id of the account of the principal `name`, or None."""
+
+    def create_account(name: str):
+        """Fire with the id of the account of `name`, made if it does not exist.
+
+        Idempotent, also when called concurrently.  Ids are random.  A new
+        account is empty; filling it is the caller's (`mail.provision`).
+        """
+
+    def accounts():
+        """Fire with a dict of name to account id."""
+
+    def delete_account(account_id: str):
+        """Forget an account and everything in it.  Idempotent."""
+
+    def read(account_id: str, fn, *args):
+        """Fire with `fn(reader, *args)`; `reader` is an `IMailReader`.
+
+        The reader sees one committed state throughout, which includes every
+        write whose Deferred has fired.  `NotFound` for an unknown account.
+        """
+
+    def write(account_id: str, fn, *args):
+        """Fire with `fn(writer, *args)` once its changes are durable.
+
+        Writes of an account run one after the other in the order of their
+        calls, each seeing those before it; those that wait together share one
+        commit.  When `fn` raises, its changes are undone, the others of the
+        commit stay, and the Deferred fires with what it raised.
+        """
+
+    def observe(observer):
+        """Call `observer(StateChange)` in the reactor thread after each commit that changed something."""
+
+    def close():
+        """Finish what was accepted, then close every account."""
+
+
+class IMailReader(Interface):
+    """One account, as one moment.  Valid inside the function it was passed to."""
+
+    account_id = Attribute("The account (str).")
+    modseq = Attribute("The highest modseq of the account (int).")
+
+    def state(type_name: str) -> int:
+        """The state of a type: `Mailbox`, `Thread`, `Email` or a record type."""
+
+    def changes(type_name: str, since: int, limit: int | None):
+        """What changed after `since`, as `Changes` of at most `limit` ids in all.
+
+        Ordered by the moment a client has to learn of it, so that the
+        intermediate state is exact; an object created and destroyed since is
+        left out.  `CannotCalculateChanges` for a `since` that was never given
+        out or that the log no longer reaches.
+        """
+
+    # Records: Mailbox and every type that is one JSON document per object.
+
+    def records(type_name: str, ids=None):
+        """A dict of id to `Record`, of `ids` or of all; unknown ids are left out."""
+
+    def mailbox_counts(ids=None):
+        """A dict of mailbox id to `MailboxCounts`, exact.
+
+        An Email counts as unread when it has neither $seen nor $draft.  A
+        Thread counts as unread in a mailbox when it has an Email there and an
+        unread Email anywhere, but Emails that are in the trash alone count for
+        the trash only and the trash counts only its own (RFC 8621 §2).  The
+        trash is the record of type Mailbox whose `role` is `trash`.
+        """
+
+    # Emails
+
+    def emails(ids, *, summary: bool = False, full: bool = False):
+        """A dict of id to `EmailRow`; with `summary`, and with headers and structure, if asked."""
+
+    def email_ids(limit: int):
+        """Up to `limit` ids of all Emails of the account, newest first."""
+
+    def threads(ids):
+        """A dict of thread id to the tuple of its email ids, oldest receivedAt first (RFC 8621 §3)."""
+
+    def query_emails(query, *, position: int = 0, anchor: str | None = None,
+                     anchor_offset: int = 0, limit: int | None = None,
+                     calculate_total: bool = False):
+        """An `EmailPage` of the window asked for (RFC 8620 §5.5).
+
+        A negative position counts from the end; one beyond it gives no ids.
+        `NotFound` when `anchor` is not among the results.
+        """
+
+    def email_with_blob(blob_id: str) -> str | None:
+        """The id of an Email whose message is that blob, if there is one."""
+
+    def has_blob(blob_id: str) -> bool:
+        """Does an Email or an upload of this account refer to the stored blob?"""
+
+    def upload_usage() -> int:
+        """Octets of uploads."""
+
+    def storage_usage() -> int:
+        """Octets of all Emails, each counted once."""
+
+
+class IMailWriter(IMailReader):
+    """A reader whose account can be changed.  Reads see the changes made so far."""
+
+    def create_record(type_name: str, data, record_id: str | None = None) -> str:
+        """Store a JSON document as a new object; returns its id."""
+
+    def update_record(type_name: str, record_id: str, data) -> None:
+        """Replace the document of an object; `NotFound` if there is none."""
+
+    def destroy_record(type_name: str, record_id: str) -> None:
+        """Remove an object; `NotFound` if there is none.
+
+        A Mailbox must hold no Email.
+        """
+
+    def add_email(email, mailbox_ids, keywords):
+        """File a `NewEmail`; returns `(email_id, thread_id)`.
+
+        It joins the thread of an Email that shares one of its message ids and
+        its thread subject (RFC 8621 §3), the oldest such thread if several do,
+        else starts one.  `mailbox_ids` is not empty and names existing mailboxes.
+        Counts, query indexes, thread and change log follow in the same commit;
+        full-text is searchable from the next read on.
+        """
+
+    def update_email(email_id: str, *, mailbox_ids=None, keywords=None) -> None:
+        """Replace mailboxes or keywords; what does not differ changes no state."""
+
+    def destroy_email(email_id: str) -> None:
+        """Remove an Email, and its thread with its last one; `NotFound` if there is none."""
+
+    def add_upload(blob_id: str, media_type: str, size: int, now: float) -> None:
+        """Remember an upload, again if it is there already."""
+
+    def expire_uploads(before: float, quota: int | None = None):
+        """Forget uploads older than `before`, and the oldest beyond `quota` octets.
+
+        Returns the ids forgotten.
+        """

@@ -1,0 +1,28 @@
+"""The SMTP envelope (RFC 5321 §2.3.1)."""
+
+from attrs import field, frozen
+
+__all__ = ["Envelope", "RecipientOutcome"]
+
+
+@frozen
+class Envelope:
+    """A reverse-path and forward-paths, as addresses without angle brackets.
+
+    `mail_from` is empty for the null reverse-path.  `parameters` holds the
+    ESMTP parameters of MAIL by upper-case keyword (RFC 5321 §4.1.1.11).
+    """
+
+    mail_from: str
+    recipients: tuple[str, ...]
+    parameters: dict[str, str | None] = field(factory=dict)
+
+
+@frozen
+class RecipientOutcome:
+    """What became of one recipient: an SMTP reply code and its enhanced status."""
+
+    recipient: str
+    code: int  # 250, 4yz or 5yz
+    enhanced: str  # "2.1.5"
+    text: str

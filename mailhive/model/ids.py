@@ -1,0 +1,40 @@
+"""Identifiers (RFC 8620 §1.2).
+
+Objects of a store are numbered; on the wire a number is a prefix letter
+followed by its base-32 digits (`0-9a-v`, no upper case, so that two ids never
+differ by case alone, and never all digits).
+"""
+
+import re
+
+__all__ = ["decode_id", "encode_id", "is_id"]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
+_DIGITS = "0123456789abcdefghijklmnopqrstuv"
+_NUMBER = re.compile(r"[1-9a-v][0-9a-v]{0,12}", re.ASCII)
+_MAX = 2**63 - 1
+
+
+def is_id(value: object) -> bool:
+    """Is `value` of the `Id` type of RFC 8620 §1.2?"""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def encode_id(prefix: str, number: int) -> str:
+    """The wire form of a positive number: `encode_id("M", 33) == "M11"`."""
+    digits = []
+    while number:
+        number, digit = divmod(number, 32)
+        digits.append(_DIGITS[digit])
+    return prefix + "".join(reversed(digits))
+
+
+def decode_id(prefix: str, wire: str) -> int | None:
+    """The number behind `wire`, or None if no number has that wire form."""
+    if not wire.startswith(prefix):
+        return None
+    digits = wire[len(prefix) :]
+    if not _NUMBER.fullmatch(digits):
+        return None
+    number = int(digits, 32)
+    return number if number <= _MAX else None

@@ -1,0 +1,26 @@
+"""Who can log in and who can be written to."""
+
+from attrs import field, frozen
+
+__all__ = ["Principal"]
+
+
+@frozen
+class Principal:
+    """A person, group or list of a directory.
+
+    `name` is the login and the key of the account.  `emails[0]` is the primary
+    address; an address of the form `@example.org` makes the principal the
+    catch-all of that domain.  `quota` is in bytes, None for no limit.
+    """
+
+    name: str
+    type: str = "individual"  # individual, group or list
+    description: str = ""
+    emails: tuple[str, ...] = ()
+    member_of: tuple[str, ...] = ()
+    quota: int | None = field(default=None)
+
+    @property
+    def primary_email(self) -> str | None:
+        return next((e for e in self.emails if not e.startswith("@")), None)
