@@ -11,12 +11,14 @@ The name is what `type` says in the configuration.  An entry point resolves to a
 """
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from attrs import frozen
 
-__all__ = ["ROLES", "Provider", "providers"]
+from mailhive.errors import MailhiveError
+
+__all__ = ["ROLES", "Provider", "ProviderError", "provider", "provider_names", "providers"]
 
 #: Role (as the configuration calls it) to what a provider of it makes.
 ROLES = {
@@ -26,6 +28,10 @@ ROLES = {
     "authentication": "IAuthenticationStrategy",
     "listener": "IListenerFactory",
 }
+
+
+class ProviderError(MailhiveError):
+    """No provider of that name, or one that cannot be loaded."""
 
 
 @frozen
@@ -41,6 +47,37 @@ class Provider:
     build: Callable[[Any, Any], Any]
 
 
+def provider_names(role: str) -> list[str]:
+    """The `type` names of a role, in alphabetical order.  Loads none of them."""
+    return sorted({point.name for point in entry_points(group=f"mailhive.{role}")})
+
+
+def provider(role: str, name: str) -> Provider:
+    """The provider of a role called `name`; `ProviderError` says why there is none."""
+    points = {p.value: p for p in entry_points(group=f"mailhive.{role}", name=name)}
+    if not points:
+        raise ProviderError(f'there is no {role} provider "{name}"')
+    if len(points) > 1:
+        raise ProviderError(
+            f'several packages provide {role} "{name}": '
+            + " and ".join(sorted(_origin(point) for point in points.values()))
+        )
+    (point,) = points.values()
+    try:
+        found = point.load()
+    except Exception as error:
+        raise ProviderError(
+            f'{role} provider "{name}" ({_origin(point)}) cannot be loaded: {error}'
+        ) from error
+    if not isinstance(found, Provider):
+        raise ProviderError(f'{role} provider "{name}" ({_origin(point)}) is not a Provider')
+    return found
+
+
 def providers(role: str) -> dict[str, Provider]:
     """Every provider of a role by its `type` name."""
-    return {point.name: point.load() for point in entry_points(group=f"mailhive.{role}")}
+    return {name: provider(role, name) for name in provider_names(role)}
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.value} of {point.dist.name}" if point.dist else point.value
