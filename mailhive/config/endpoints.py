@@ -10,6 +10,7 @@ __all__ = ["Inherited", "SocketAddress", "parse_bind"]
 ALLOWED = '"host:port" with an IP address, as in "127.0.0.1:25" or "[::]:25", or "systemd:NAME"'
 
 _HOST_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]+)):(\d{1,5})", re.ASCII)
+_ANY = {"0.0.0.0", "::"}  # noqa: S104
 _NAME = re.compile(r"[!-~]{1,255}", re.ASCII)
 
 
@@ -24,16 +25,13 @@ class SocketAddress:
     def is_ipv6(self) -> bool:
         return ":" in self.host
 
-    def overlaps(self, other: "SocketAddress") -> bool:
+    def overlaps(self, other: "SocketAddress | Inherited") -> bool:
         """Can the two not be listened on together?"""
         return (
-            self.port == other.port != 0
+            isinstance(other, SocketAddress)
+            and self.port == other.port != 0
             and self.is_ipv6 == other.is_ipv6
-            and (
-                self.host == other.host
-                or "0.0.0.0" in (self.host, other.host)  # noqa: S104
-                or "::" in (self.host, other.host)
-            )
+            and (self.host == other.host or not _ANY.isdisjoint((self.host, other.host)))
         )
 
     def __str__(self) -> str:
@@ -46,7 +44,7 @@ class Inherited:
 
     name: str
 
-    def overlaps(self, other: object) -> bool:
+    def overlaps(self, other: "SocketAddress | Inherited") -> bool:
         return self == other
 
     def __str__(self) -> str:

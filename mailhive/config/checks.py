@@ -1,0 +1,60 @@
+"""What sections have to agree on with each other.
+
+Looks at the parsed file itself, so that these mistakes are found together with
+those inside of sections; what is of a wrong type there is left to those.
+"""
+
+from itertools import combinations
+from typing import Any
+
+from mailhive.config.endpoints import Inherited, SocketAddress, parse_bind
+from mailhive.config.problems import Found
+from mailhive.config.values import quoted
+
+__all__ = ["check"]
+
+#: Key that names a table, its default, where the tables are, and those always there.
+_NAMES = (
+    (("storage", "mail"), "sqlite", "store", ("sqlite",)),
+    (("storage", "blob"), "files", "blob", ("files",)),
+    (("jmap", "directory"), None, "directory", ()),
+)
+
+
+def check(document: dict[str, Any]) -> Found:
+    """Names of tables that are not there, and addresses that two listeners claim."""
+    for path, default, section, given in _NAMES:
+        name = _table(document, path[0]).get(path[1], default)
+        tables = {*given, *_table(document, section)}
+        if isinstance(name, str) and name not in tables:
+            allowed = f"allowed: {quoted(sorted(tables))}" if tables else "there is none"
+            yield path, f'names no table [{section}."{name}"]; {allowed}'
+    listeners = _table(_table(document, "server"), "listener")
+    if not listeners:
+        yield ("server", "listener"), "is missing; at least one [server.listener.NAME] is needed"
+    yield from _addresses(listeners)
+
+
+def _addresses(listeners: dict[str, Any]) -> Found:
+    bound: list[tuple[str, int, SocketAddress | Inherited]] = []
+    for name in listeners:
+        bind = _table(listeners, name).get("bind")
+        for index, value in enumerate(bind if isinstance(bind, list) else [bind]):
+            try:
+                bound.append((name, index, parse_bind(value)))
+            except ValueError:
+                continue  # reported where the listener is read
+        if bind == []:
+            yield ("server", "listener", name, "bind"), "is empty; at least one address is needed"
+    for (first, _, taken), (second, index, address) in combinations(bound, 2):
+        if address.overlaps(taken):
+            message = f'{address} is taken by {taken} of listener "{first}"'
+            yield (
+                ("server", "listener", second, "bind", index),
+                f"{message}; allowed is each address once",
+            )
+
+
+def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,79 @@
+"""What settings classes are written with: types and validators of keys."""
+
+import re
+import socket
+from pathlib import Path
+from typing import Any, NamedTuple, NewType
+
+from attrs import Attribute
+
+__all__ = [
+    "FilePath",
+    "HttpHeader",
+    "absolute_url",
+    "at_least",
+    "client_url",
+    "doc",
+    "host_name",
+    "machine_name",
+]
+
+#: A path that the configuration gives relative to its own file; absolute once read.
+FilePath = NewType("FilePath", Path)
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+
+
+class HttpHeader(NamedTuple):
+    """A header field of every JMAP response, written `Name: Value` (RFC 9110 §5)."""
+
+    name: str
+    value: str
+
+
+def doc(text: str, **more: Any) -> dict[str, Any]:
+    """The metadata of a key."""
+    return {"doc": text, **more}
+
+
+def host_name(_: object, __: "Attribute[str]", name: str) -> None:
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError(
+            f'"{name}" is not a host name; allowed are labels of letters, digits and hyphens, '
+            'joined by dots, as in "mail.example.org"'
+        )
+
+
+def at_least(minimum: int) -> Any:
+    def check(_: object, __: "Attribute[int]", value: int) -> None:
+        if value < minimum:
+            raise ValueError(f"{value} is too small; at least {minimum} is allowed")
+
+    return check
+
+
+def client_url(_: object, __: "Attribute[str | None]", url: str | None) -> None:
+    if url is None:
+        return
+    scheme, mark, rest = url.rpartition("://")
+    if (mark and scheme not in ("http", "https")) or not re.fullmatch(
+        r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[!$-.0-;=@-Z_a-z~]*)*", rest
+    ):
+        raise ValueError(
+            f'"{url}" is not such a URL; allowed is "host:port", optionally with "http://" or '
+            '"https://" before it and a path behind it'
+        )
+
+
+def absolute_url(instance: object, attribute: "Attribute[str | None]", url: str | None) -> None:
+    if url is not None and "://" not in url:
+        raise ValueError(f'"{url}" has no scheme; allowed is "http://…" or "https://…"')
+    client_url(instance, attribute, url)
+
+
+def machine_name() -> str:
+    try:
+        host_name(None, None, name := socket.gethostname())  # type: ignore[arg-type]
+    except ValueError:
+        return "localhost"
+    return name

@@ -1,0 +1,158 @@
+"""The `[jmap]` section."""
+
+from typing import Any
+
+from attrs import field, frozen
+from attrs.validators import optional
+
+from mailhive.config.fields import HttpHeader, absolute_url, at_least, doc
+from mailhive.config.problems import Found
+from mailhive.config.units import Size, format_size
+
+__all__ = ["JmapEmail", "JmapHttp", "JmapLimits", "JmapSettings", "JmapUpload"]
+
+
+@frozen
+class JmapHttp:
+    """What the HTTP side of JMAP adds."""
+
+    headers: tuple[HttpHeader, ...] = field(
+        default=(),
+        metadata=doc(
+            "Header fields, each `Name: Value`, that every response carries. They replace those "
+            "of the same name that the server would send."
+        ),
+    )
+
+
+@frozen
+class JmapLimits:
+    """What a client may ask for at once. All of it is advertised to clients."""
+
+    request_size: Size = field(
+        default=Size(10_000_000),
+        validator=at_least(1_000),
+        metadata=doc("The largest API request (`maxSizeRequest`)."),
+    )
+    calls: int = field(
+        default=16,
+        validator=at_least(1),
+        metadata=doc("Method calls in one request (`maxCallsInRequest`)."),
+    )
+    concurrent_requests: int = field(
+        default=4,
+        validator=at_least(1),
+        metadata=doc("API requests of one user at the same time (`maxConcurrentRequests`)."),
+    )
+    concurrent_uploads: int = field(
+        default=4,
+        validator=at_least(1),
+        metadata=doc("Uploads of one user at the same time (`maxConcurrentUpload`)."),
+    )
+    get: int = field(
+        default=500,
+        validator=at_least(1),
+        metadata=doc("Objects in one `/get` (`maxObjectsInGet`)."),
+    )
+    set: int = field(
+        default=500,
+        validator=at_least(1),
+        metadata=doc("Objects in one `/set` (`maxObjectsInSet`)."),
+    )
+    email_get_full: int = field(
+        default=500,
+        validator=at_least(1),
+        metadata=doc("Emails in one `Email/get` that reads message bodies."),
+    )
+
+
+@frozen
+class JmapUpload:
+    """Blobs that clients upload."""
+
+    max_size: Size = field(
+        default=Size(30_000_000),
+        validator=at_least(1),
+        metadata=doc("The largest upload (`maxSizeUpload`); more is refused before it is read."),
+    )
+    quota: Size = field(
+        default=Size(200_000_000),
+        validator=at_least(1),
+        metadata=doc(
+            "Uploads of one user that no Email refers to, all together. Beyond it the oldest "
+            "are forgotten."
+        ),
+    )
+
+
+@frozen
+class JmapEmail:
+    """Messages that clients create."""
+
+    max_size: Size | None = field(
+        default=None,
+        validator=optional(at_least(1)),
+        metadata=doc("The largest message that may be created."),
+    )
+    max_size_attachments: Size = field(
+        default=Size(20_000_000),
+        metadata=doc(
+            "Attachments of one message, all together (`maxSizeAttachmentsPerEmail`). At least "
+            "33 % below `max-size`, as encoding makes them grow."
+        ),
+    )
+
+    def problems(self) -> Found:
+        if self.max_size is None:
+            return
+        allowed = self.max_size * 67 // 100
+        if self.max_size_attachments > allowed:
+            yield (
+                ("max-size-attachments",),
+                (
+                    f"{format_size(self.max_size_attachments)} is too much beside max-size "
+                    f"{format_size(self.max_size)}; allowed is at most {format_size(allowed)}, "
+                    "33 % less"
+                ),
+            )
+
+
+@frozen
+class JmapSettings:
+    """JMAP, on every listener that speaks it."""
+
+    directory: str = field(
+        metadata=doc(
+            "Names the `[directory.NAME]` table that says who may log in and who can be written to."
+        )
+    )
+    enabled: bool = field(
+        default=True,
+        metadata=doc("Whether listeners of protocol `jmap` are started."),
+    )
+    authentication: tuple[str, ...] = field(
+        default=("basic",),
+        metadata=doc(
+            "How clients prove who they are, in the order in which it is tried. Settings of a "
+            "strategy are in a table `[jmap.STRATEGY]`."
+        ),
+    )
+    url_prefix: str | None = field(
+        default=None,
+        validator=absolute_url,
+        metadata=doc(
+            "What the URLs of the session object begin with.",
+            default="the listener's `url`, else `http://localhost`",
+        ),
+    )
+    user_provisioning: bool = field(
+        default=True,
+        metadata=doc(
+            "Whether a user of the directory who has no account gets one at the first login."
+        ),
+    )
+    http: JmapHttp = field(factory=JmapHttp, metadata=doc(""))
+    limits: JmapLimits = field(factory=JmapLimits, metadata=doc(""))
+    upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))
+    email: JmapEmail = field(factory=JmapEmail, metadata=doc(""))
+    strategies: dict[str, Any] = field(factory=dict, metadata={"key": False})

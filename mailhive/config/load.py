@@ -1,0 +1,90 @@
+"""Reading a configuration file: all of its mistakes at once, or settings to rely on."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+
+from mailhive.config.checks import check
+from mailhive.config.fields import FilePath
+from mailhive.config.locate import locate
+from mailhive.config.problems import ConfigError, KeyPath, Problem
+from mailhive.config.settings import Settings
+from mailhive.config.structure import Mistakes, converter
+from mailhive.config.tables import BlobSettings, StoreSettings
+
+__all__ = ["LoadedConfig", "load"]
+
+
+@frozen
+class LoadedConfig:
+    """A file that was read: its settings, and the line of each key in it."""
+
+    path: Path
+    settings: Settings
+    lines: dict[KeyPath, int]
+
+
+def load(path: Path) -> LoadedConfig:
+    """Read the file; `ConfigError` holds everything that is wrong with it.
+
+    Nothing is started or made.  Files that it names are read as far as checking
+    them needs.
+    """
+    path = path.absolute()
+    text, document = _parse(path)
+    lines = locate(text)
+    mistakes = Mistakes()
+    with mistakes.at():
+        settings = converter(path.parent).structure(document, Settings)
+        settings = _complete(settings, path.parent)
+    mistakes.found += check(document)
+    if mistakes.found:
+        raise ConfigError(
+            [Problem(path, _line(lines, where), where, what) for where, what in mistakes.found]
+        )
+    return LoadedConfig(path, settings, lines)
+
+
+def _parse(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise ConfigError([Problem(path, 0, (), message)]) from error
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        message = "is not UTF-8 text; TOML is"
+        raise ConfigError([Problem(path, line, (), message)]) from error
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what, _, where = str(error).rpartition(" (at ")
+        at = re.match(r"line (\d+)", where)
+        line = int(at[1]) if at else text.count("\n") + 1  # at the end of the document
+        message = f"{what[:1].lower()}{what[1:]}; allowed is TOML 1.0"
+        raise ConfigError([Problem(path, line, (), message)]) from error
+    except RecursionError as error:
+        message = "is nested too deeply; allowed is what a person would write"
+        raise ConfigError([Problem(path, 0, (), message)]) from error
+
+
+def _complete(settings: Settings, base: Path) -> Settings:
+    """Add the tables that need not be written, and make the default path absolute."""
+    return evolve(
+        settings,
+        server=evolve(settings.server, data_dir=FilePath(base / settings.server.data_dir)),
+        store={"sqlite": StoreSettings.of("sqlite", "sqlite")} | settings.store,
+        blob={"files": BlobSettings.of("files", "fs")} | settings.blob,
+    )
+
+
+def _line(lines: dict[KeyPath, int], path: KeyPath) -> int:
+    """The line of a key, or of the table that it is missing from."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 1)
