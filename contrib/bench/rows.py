@@ -26,8 +26,10 @@ receivedAt size preview""")
 BODY_PROPERTIES = words("""id blobId threadId mailboxIds keywords from to cc bcc replyTo
 subject sentAt receivedAt hasAttachment bodyValues textBody htmlBody attachments""")
 KEYWORD = "bench"
-#: Messages of the corpus that no fill reaches, for what the rows add themselves.
-BEYOND = 10_000_000
+
+# What the rows add themselves comes from beyond what a fill reaches, and never
+# twice: some servers know a message again that has been destroyed.
+BEYOND = range(10_000_000, 1_000_000_000)
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Site:
     smtp: str | None = None
     recipient: str = ""
     inbox: str = ""
-    _beyond: Iterator[int] = field(default_factory=lambda: itertools.count(BEYOND))
+    _beyond: Iterator[int] = field(default_factory=lambda: itertools.count(random.choice(BEYOND)))
 
     def prepare(self) -> None:
         """Find the inbox."""
