@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# Run jmapio/jmap-test-suite against mailhive.
+#
+#   jmap-test-suite.sh [options] CHECKOUT
+#
+# CHECKOUT is a clone of https://github.com/jmapio/jmap-test-suite in which
+# `npm install && npm run build` has been run.  A mailhive is started for it, in
+# a temporary directory on a free port of the loopback, and stopped afterwards.
+#
+#   --url URL           test the server at this session URL instead; the first
+#                       user's account is WIPED
+#   --user USER:PASS    its first user, and given again its second one
+#   --filter PATTERN    only tests whose id matches, as in 'email/query*,core/*'
+#   --report FILE       keep the suite's JSON report
+#
+# The exit status is 0 if nothing failed but what expected-failures.txt lists.
+# TWISTD names the twistd to use, if it is neither in .venv nor on the PATH.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+
+die() { echo "jmap-test-suite.sh: $*" >&2; exit 2; }
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
+
+url='' filter='' report='' checkout='' users=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --url | --user | --filter | --report) [ $# -gt 1 ] || die "$1 needs a value" ;;&
+    --url) url=$2; shift 2 ;;
+    --user) users+=("$2"); shift 2 ;;
+    --filter) filter=$2; shift 2 ;;
+    --report) report=$2; shift 2 ;;
+    -h | --help) usage; exit 0 ;;
+    -*) die "unknown option $1" ;;
+    *) [ -z "$checkout" ] || die "one checkout only"; checkout=$1; shift ;;
+  esac
+done
+[ -n "$checkout" ] || { usage >&2; exit 2; }
+[ -f "$checkout/dist/cli.js" ] || die "$checkout: no dist/cli.js; run npm install && npm run build there"
+command -v node >/dev/null || die "node is not installed"
+[ -n "$url" ] || [ ${#users[@]} -eq 0 ] || die "--user goes with --url"
+
+work=$(mktemp -d)
+daemon=''
+cleanup() {
+  if [ -n "$daemon" ]; then
+    kill "$daemon" 2>/dev/null || true
+    wait "$daemon" 2>/dev/null || true
+  fi
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+start_mailhive() {
+  local twistd=${TWISTD:-} port
+  if [ -z "$twistd" ]; then
+    if [ -x "$root/.venv/bin/twistd" ]; then
+      twistd=$root/.venv/bin/twistd
+    else
+      twistd=$(command -v twistd) || die "no twistd: install mailhive, or set TWISTD"
+    fi
+  fi
+  port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  users=(alice:wonderland bob:builder)
+  url=http://127.0.0.1:$port/.well-known/jmap
+  cat >"$work/mailhive.toml" <<TOML
+[server]
+hostname = "localhost"
+data-dir = "data"
+
+[server.listener."jmap"]
+bind = "127.0.0.1:$port"
+url = "127.0.0.1:$port"
+protocol = "jmap"
+
+[storage]
+mail = "sqlite"
+blob = "files"
+
+[store."sqlite"]
+type = "sqlite"
+
+[blob."files"]
+type = "fs"
+
+[jmap]
+directory = "memory"
+
+[directory."memory"]
+type = "memory"
+
+[[directory."memory".principals]]
+name = "alice"
+type = "individual"
+secret = "wonderland"
+email = ["alice@example.org"]
+
+[[directory."memory".principals]]
+name = "bob"
+type = "individual"
+secret = "builder"
+email = ["bob@example.org"]
+TOML
+  (cd "$work" && exec "$twistd" --nodaemon --pidfile= mailhive -c mailhive.toml) >"$work/log" 2>&1 &
+  daemon=$!
+  for _ in $(seq 150); do
+    # Any answer at all will do: without credentials it is 401.
+    python3 -c "import http.client as h; h.HTTPConnection('127.0.0.1', $port).request('GET', '/')" \
+      2>/dev/null && return
+    kill -0 "$daemon" 2>/dev/null || break
+    sleep 0.2
+  done
+  cat "$work/log" >&2
+  die "mailhive did not start"
+}
+
+[ -n "$url" ] || start_mailhive
+[ ${#users[@]} -gt 0 ] || die "--url needs --user"
+
+python3 - "$url" "${users[@]}" >"$work/suite.json" <<'PY'
+import json, sys
+url, *users = sys.argv[1:]
+pairs = [dict(zip(("username", "password"), user.split(":", 1))) for user in users]
+print(json.dumps({
+    "sessionUrl": url,
+    "users": dict(zip(("primary", "secondary"), pairs)),
+    "authMethod": "basic",
+    "timeout": 30000,
+}))
+PY
+
+# Some of the suite's promises have nobody to catch them; that is no reason to stop.
+status=0
+JMAP_HOST=$(python3 -c 'import sys, urllib.parse as u; print(u.urlsplit(sys.argv[1]).hostname)' "$url") \
+  NODE_OPTIONS="--unhandled-rejections=warn --import file://$here/loopback.mjs" \
+  node "$checkout/dist/cli.js" -c "$work/suite.json" --force --fail-only -o "$work/report.json" \
+  ${filter:+--filter "$filter"} >"$work/suite.log" 2>&1 || status=$?
+if [ ! -f "$work/report.json" ]; then
+  cat "$work/suite.log" >&2
+  [ -z "$daemon" ] || tail -n 40 "$work/log" >&2
+  die "the suite stopped with status $status"
+fi
+[ -z "$report" ] || cp "$work/report.json" "$report"
+python3 "$here/summary.py" "$work/report.json" "$here/expected-failures.txt"
