@@ -1,0 +1,161 @@
+"""Command lines (RFC 5321 §4.1.1) and what they carry.
+
+Everything here takes text and returns values, or raises `CommandError`, which
+holds the reply that the peer gets.
+"""
+
+import re
+
+from attrs import frozen
+
+from mailhive.smtp import replies
+from mailhive.smtp.paths import PathError, is_domain, parse_path
+from mailhive.smtp.replies import SmtpReply, peer_error
+
+__all__ = [
+    "BdatCommand",
+    "CommandError",
+    "PathCommand",
+    "decode_line",
+    "parse_bdat",
+    "parse_hello",
+    "parse_mail",
+    "parse_rcpt",
+]
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# RFC 5321 §4.1.2: esmtp-param = esmtp-keyword ["=" esmtp-value]; RFC 6531 §3.3 lets the
+# value be UTF-8.
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
+_SIZE = re.compile(r"[0-9]{1,20}", re.ASCII)  # RFC 1870 §4
+_BDAT = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.ASCII | re.IGNORECASE)
+
+
+class CommandError(Exception):
+    """A command that cannot be carried out as it was written."""
+
+    def __init__(self, reply: SmtpReply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+@frozen
+class PathCommand:
+    """MAIL or RCPT: an address, and ESMTP parameters by upper-case keyword."""
+
+    address: str
+    parameters: dict[str, str | None]
+
+
+@frozen
+class BdatCommand:
+    """BDAT (RFC 3030 §2): the octets that follow, and whether they are the last."""
+
+    size: int
+    last: bool
+
+
+def decode_line(line: bytes) -> tuple[str, str]:
+    """Split a line, its CRLF taken off, into upper-case verb and argument."""
+    try:
+        # RFC 5321 §4.1.1: receivers SHOULD tolerate trailing white space.
+        text = line.decode("utf-8").rstrip(" \t")
+    except UnicodeDecodeError:
+        raise CommandError(replies.NOT_UTF8) from None
+    if _CONTROL.search(text):
+        raise CommandError(replies.CONTROL_CHARACTER)
+    verb, _, argument = text.partition(" ")
+    return verb.upper(), argument.strip(" ")
+
+
+def parse_hello(argument: str) -> str:
+    """The name a client gives itself with EHLO or HELO (RFC 5321 §4.1.1.1)."""
+    # The name is not checked against the client's address: RFC 5321 §4.1.4
+    # forbids refusing mail for that.
+    if not is_domain(argument):
+        raise CommandError(
+            peer_error(501, "5.5.4", "EHLO and HELO take a domain name or an address literal")
+        )
+    return argument
+
+
+def parse_mail(argument: str, extended: bool, size_limit: int | None) -> PathCommand:
+    """MAIL FROM:<reverse-path> with the parameters this server knows (RFC 5321 §4.1.1.2)."""
+    address, rest = _path(argument, "FROM:", "5.1.7")
+    if address and "@" not in address:
+        raise CommandError(peer_error(501, "5.1.7", "Sender address has no domain"))
+    parameters = _parameters(rest, MAIL_PARAMETERS if extended else {})
+    # RFC 6531 §3.4: a non-ASCII address only with the SMTPUTF8 parameter.
+    if not address.isascii() and "SMTPUTF8" not in parameters:
+        raise CommandError(_NON_ASCII_ADDRESS)
+    size = parameters.get("SIZE")
+    # RFC 1870 §6.1: refused on its declared size, before any content is sent.
+    if size is not None and size_limit is not None and int(size) > size_limit:
+        raise CommandError(replies.MESSAGE_TOO_BIG)
+    return PathCommand(address, parameters)
+
+
+def parse_rcpt(argument: str, utf8: bool, hostname: str) -> PathCommand:
+    """RCPT TO:<forward-path> (RFC 5321 §4.1.1.3).  `utf8`: MAIL had SMTPUTF8."""
+    address, rest = _path(argument, "TO:", "5.1.3")
+    if "@" not in address:
+        # RFC 5321 §4.1.1.3, §4.5.1: only postmaster needs no domain.
+        if address.lower() != "postmaster":
+            raise CommandError(peer_error(501, "5.1.3", "Recipient address has no domain"))
+        address = f"{address}@{hostname}"
+    if not address.isascii() and not utf8:
+        raise CommandError(_NON_ASCII_ADDRESS)
+    return PathCommand(address, _parameters(rest, {}))
+
+
+def parse_bdat(argument: str) -> BdatCommand:
+    """BDAT chunk-size [LAST] (RFC 3030 §2)."""
+    match = _BDAT.fullmatch(argument)
+    if match is None:
+        raise CommandError(peer_error(501, "5.5.4", "Syntax: BDAT size [LAST]"))
+    return BdatCommand(int(match[1]), match[2] is not None)
+
+
+def _path(argument: str, keyword: str, enhanced: str) -> tuple[str, str]:
+    """The address after `FROM:` or `TO:`, and the parameters behind it."""
+    if argument[: len(keyword)].upper() != keyword:
+        raise CommandError(peer_error(501, "5.5.4", f"Syntax: {keyword}<address> [parameters]"))
+    try:
+        # Deviation from RFC 5321 §3.3: a space after the colon is let through,
+        # as clients in daily use send one.
+        address, rest = parse_path(argument[len(keyword) :].lstrip(" "))
+    except PathError as error:
+        raise CommandError(peer_error(501, enhanced, f"Bad address: {error}")) from None
+    if rest and not rest.startswith(" "):
+        raise CommandError(peer_error(501, "5.5.4", "Unexpected text behind the address"))
+    return address, rest
+
+
+def _parameters(text: str, known: dict[str, re.Pattern[str] | None]) -> dict[str, str | None]:
+    parameters: dict[str, str | None] = {}
+    for word in text.split():
+        match = _PARAMETER.fullmatch(word)
+        if match is None:
+            raise CommandError(peer_error(501, "5.5.4", "Bad parameter syntax"))
+        keyword, value = match[1].upper(), match[2]
+        if keyword not in known:
+            # RFC 5321 §4.1.1.11
+            raise CommandError(peer_error(555, "5.5.4", f"Parameter {keyword} not recognized"))
+        if keyword in parameters:
+            raise CommandError(peer_error(501, "5.5.4", f"Parameter {keyword} given twice"))
+        pattern = known[keyword]
+        if not (value is None if pattern is None else value and pattern.fullmatch(value)):
+            raise CommandError(peer_error(501, "5.5.4", f"Bad value of parameter {keyword}"))
+        parameters[keyword] = value
+    return parameters
+
+
+#: Parameters of MAIL to the form of their value, None for those that take none.
+MAIL_PARAMETERS: dict[str, re.Pattern[str] | None] = {
+    "SIZE": _SIZE,
+    "BODY": re.compile("7BIT|8BITMIME", re.IGNORECASE),  # RFC 6152 §2
+    "SMTPUTF8": None,  # RFC 6531 §3.4
+}
+
+# RFC 6531 §3.5
+_NON_ASCII_ADDRESS = peer_error(553, "5.6.7", "Non-ASCII addresses need the SMTPUTF8 parameter")

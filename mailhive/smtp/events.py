@@ -1,0 +1,81 @@
+"""What the SMTP machine tells its owner (see `mailhive.smtp.wire`)."""
+
+from attrs import frozen
+
+from mailhive.model.envelope import Envelope
+from mailhive.smtp.replies import SmtpReply
+
+__all__ = [
+    "Event",
+    "MessageData",
+    "MessageEnd",
+    "MessageRefused",
+    "MessageStart",
+    "Recipient",
+    "StartTls",
+    "TransactionEnd",
+]
+
+
+@frozen
+class Recipient:
+    """RCPT.  To be answered: None accepts the recipient, a reply refuses it."""
+
+    address: str
+
+
+@frozen
+class MessageStart:
+    """DATA or the first BDAT.  To be answered: None goes on, a reply refuses the message.
+
+    `hello` is the name the client gave itself, `protocol` the with-type for the
+    Received field (RFC 3848, RFC 6531 §4.3).
+    """
+
+    envelope: Envelope
+    hello: str
+    protocol: str
+
+
+@frozen
+class MessageData:
+    """The next octets of the message, never empty."""
+
+    data: bytes
+
+
+@frozen
+class MessageRefused:
+    """The machine found fault with the message: what was stored of it can go.
+
+    The rest is read and discarded, and `reply` sent when it has all come.
+    """
+
+    reply: SmtpReply
+
+
+@frozen
+class MessageEnd:
+    """The message is complete.  To be answered with the reply that decides its fate."""
+
+
+@frozen
+class TransactionEnd:
+    """A transaction that MAIL began is over.
+
+    `reply` is what its message was answered with, None if no message came to
+    its end.  Comes exactly once for each transaction.
+    """
+
+    envelope: Envelope
+    reply: SmtpReply | None
+
+
+@frozen
+class StartTls:
+    """Send what is to be sent, start TLS, and call `tls_started`."""
+
+
+Event = (
+    Recipient | MessageStart | MessageData | MessageRefused | MessageEnd | TransactionEnd | StartTls
+)

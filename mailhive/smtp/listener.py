@@ -1,0 +1,168 @@
+"""The `smtp` listener: its connections, how many there may be, and their end."""
+
+from collections import Counter
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailhive.interfaces.listener import IListenerFactory
+from mailhive.registry import Provider
+from mailhive.smtp import replies
+from mailhive.smtp.policy import SmtpSettings
+from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
+from mailhive.smtp.replies import SmtpReply
+from mailhive.smtp.wire import Profile
+
+__all__ = ["PROVIDER", "SmtpFactory", "SmtpListener"]
+
+#: Seconds `SmtpFactory.drain` gives messages under way; the daemon has five to stop.
+DRAIN_TIMEOUT = 4.0
+
+_log = Logger()
+
+
+class _Refusal(Protocol):
+    """A connection that is one too many."""
+
+    transport: Any
+
+    def __init__(self, reply: SmtpReply) -> None:
+        self._reply = reply
+
+    def connectionMade(self) -> None:
+        self.transport.write(self._reply.to_bytes())
+        self.transport.loseConnection()
+
+
+@implementer(IProtocolFactory)
+class SmtpFactory(Factory):
+    """The connections of one listener."""
+
+    noisy = False
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._connections: dict[SmtpProtocol, str] = {}
+        self._per_network: Counter[str] = Counter()
+        self._drained: Deferred[None] | None = None
+        self._deadline: IDelayedCall | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        if self._drained is not None:
+            return _Refusal(replies.SHUTTING_DOWN)
+        settings = self.server.settings
+        network = _network(addr)
+        if (
+            len(self._connections) >= settings.max_connections
+            or self._per_network[network] >= settings.max_connections_per_address
+        ):
+            _log.info(
+                "{listener}: too many connections",
+                listener=self.server.name,
+                peer=peer_host(addr),
+            )
+            return _Refusal(replies.TOO_MANY_CONNECTIONS)
+        connection = SmtpProtocol(self.server, self._closed)
+        self._connections[connection] = network
+        if network:
+            self._per_network[network] += 1
+        return connection
+
+    def _closed(self, connection: SmtpProtocol) -> None:
+        network = self._connections.pop(connection)
+        if network:
+            self._per_network[network] -= 1
+            if not self._per_network[network]:
+                del self._per_network[network]
+        self._check_drained()
+
+    def drain(self, timeout: float = DRAIN_TIMEOUT) -> Deferred[None]:
+        """Take no more work, let messages under way finish, close everything.
+
+        Fires when no connection is left, after `timeout` seconds at the latest:
+        what is still open then is cut, and was not answered with 250.
+        """
+        drained: Deferred[None] = Deferred()
+        if self._drained is not None:
+            self._drained.chainDeferred(drained)
+            return drained
+        self._drained = drained
+        self._deadline = self.server.reactor.callLater(timeout, self._cut)
+        for connection in list(self._connections):
+            connection.drain()
+        self._check_drained()
+        return drained
+
+    def _check_drained(self) -> None:
+        if self._drained is not None and not self._connections and not self._drained.called:
+            if self._deadline is not None and self._deadline.active():
+                self._deadline.cancel()
+            self._drained.callback(None)
+
+    def _cut(self) -> None:
+        assert self._drained is not None
+        _log.warn(
+            "{listener}: {count} connections cut at shutdown",
+            listener=self.server.name,
+            count=len(self._connections),
+        )
+        for connection in list(self._connections):
+            connection.transport.abortConnection()
+        if not self._drained.called:
+            self._drained.callback(None)
+
+
+def _network(address: Any) -> str:
+    """Whom a peer's connections are counted for: an IPv4 address or IPv6 /64; "" for nobody."""
+    try:
+        ip = ip_address(peer_host(address).partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
+        return ip.exploded[:19]
+    return str(ip)
+
+
+@implementer(IListenerFactory)
+@frozen
+class SmtpListener:
+    """`protocol = "smtp"`: takes in mail for local recipients (the MX role)."""
+
+    settings: type = SmtpSettings
+
+    def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> SmtpFactory:
+        """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
+        settings: SmtpSettings = listener.settings
+        size_limit: int = settings.max_message_size
+        if services.limits.email_size is not None:
+            size_limit = min(size_limit, services.limits.email_size)
+        profile = Profile(
+            hostname=services.hostname,
+            size_limit=size_limit,
+            max_recipients=settings.max_recipients,
+            max_errors=settings.max_errors,
+            starttls=listener.tls == "starttls" and listener.context_factory is not None,
+        )
+        server = Server(
+            name=name,
+            profile=profile,
+            settings=settings,
+            services=services,
+            reactor=reactor,
+            implicit_tls=listener.tls == "implicit",
+            context_factory=listener.context_factory,
+        )
+        return SmtpFactory(server)
+
+
+def _build(_settings: SmtpSettings, _context: Any) -> SmtpListener:
+    return SmtpListener()
+
+
+PROVIDER = Provider(settings=SmtpSettings, build=_build)

@@ -1,0 +1,190 @@
+"""The messages of one connection: the machine asks, the providers answer.
+
+A message goes straight into a blob writer, behind its trace header.  After its
+end the blob is made durable, then handed to delivery, and only then answered.
+
+**One reply for all recipients** (RFC 5321 §4.2.5 leaves SMTP no other way):
+250 when every recipient was served; else the first 4yz outcome, which makes the
+client try again for all of them; else the first 5yz.  So nothing is ever lost
+unnoticed; that a recipient served before is not served twice is the delivery's
+business, which knows a message that it already has.  When no recipient was
+served the blob goes again: as its trace header has an id of its own, nobody
+else can refer to it.  A blob whose delivery failed in a way that leaves this
+open is left to the collector of unreferenced blobs.
+"""
+
+import secrets
+from typing import Any
+
+from twisted.logger import Logger, LogLevel
+
+from mailhive.errors import TemporaryFailure
+from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.smtp import replies
+from mailhive.smtp.events import MessageEnd, MessageStart, Recipient, TransactionEnd
+from mailhive.smtp.replies import Fault, SmtpReply, server_error
+from mailhive.smtp.trace import TraceFilter, trace_header
+
+__all__ = ["HOP_LIMIT", "Session", "verdict"]
+
+#: Received fields that a message may come with: RFC 5321 §6.3 asks for at least 100.
+HOP_LIMIT = 100
+
+Question = Recipient | MessageStart | MessageEnd
+
+
+class Session:
+    """One connection's dealings with `services.blobs` and `services.delivery`.
+
+    `peer` is the client's address literal, `clock` an `IReactorTime`.
+    """
+
+    def __init__(self, *, services: Any, listener: str, peer: str, clock: Any, log: Logger):
+        self._blobs = services.blobs
+        self._delivery = services.delivery
+        self._hostname = services.hostname
+        self._listener = listener
+        self._peer = peer
+        self._clock = clock
+        self._log = log
+        self._writer: Any = None
+        self._filter = TraceFilter()
+        self._start: MessageStart | None = None
+        self._transaction = ""
+        self._size = 0
+        self._began = 0.0
+
+    async def answer(self, question: Question) -> SmtpReply | None:
+        """Answer a question of the machine.  Raises nothing."""
+        try:
+            match question:
+                case Recipient(address):
+                    return await self._check(address)
+                case MessageStart():
+                    self._open(question)
+                    return None
+                case MessageEnd():
+                    return await self._store()
+        except TemporaryFailure as error:
+            reply = server_error(str(error))
+        except Exception as error:
+            self._log.failure("{listener}: cannot answer", listener=self._listener)
+            reply = server_error(repr(error))
+        self.abandon()
+        return reply
+
+    def data(self, data: bytes) -> SmtpReply | None:
+        """Take in content.  A reply says that the message cannot be taken.  Raises nothing."""
+        if self._writer is None:
+            return None
+        try:
+            self._write(self._filter.feed(data))
+        except TemporaryFailure as error:
+            reply = server_error(str(error))
+        except Exception as error:
+            self._log.failure("{listener}: cannot write", listener=self._listener)
+            reply = server_error(repr(error))
+        else:
+            if self._filter.received <= HOP_LIMIT:
+                return None
+            reply = replies.TOO_MANY_HOPS
+        self.abandon()
+        return reply
+
+    def abandon(self) -> None:
+        """Forget what was written of a message."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.abort()
+
+    def end(self, event: TransactionEnd) -> None:
+        """A transaction is over: drop what it left and log it."""
+        self.abandon()
+        start, self._start = self._start, None
+        reply = event.reply
+        self._log.emit(
+            LogLevel.warn if reply and reply.whose_fault is Fault.SERVER else LogLevel.info,
+            "{listener}: {transaction} from <{mail_from}> to {recipients}: {outcome}",
+            listener=self._listener,
+            transaction=self._transaction if start else "no message",
+            peer=self._peer,
+            hello=start.hello if start else None,
+            protocol=start.protocol if start else None,
+            mail_from=event.envelope.mail_from,
+            recipients=list(event.envelope.recipients),
+            size=self._size if start else 0,
+            seconds=round(self._clock.seconds() - self._began, 3) if start else 0,
+            outcome=str(reply) if reply else "abandoned",
+            cause=reply.cause if reply else None,
+        )
+
+    async def _check(self, address: str) -> SmtpReply | None:
+        if await self._delivery.check_recipient(address):
+            return None
+        self._log.info(
+            "{listener}: recipient <{recipient}> refused",
+            listener=self._listener,
+            recipient=address,
+            peer=self._peer,
+        )
+        return replies.UNKNOWN_RECIPIENT
+
+    def _open(self, start: MessageStart) -> None:
+        self._start = start
+        self._transaction = secrets.token_hex(8)
+        self._began = self._clock.seconds()
+        self._size = 0
+        self._filter = TraceFilter()
+        self._writer = self._blobs.open_writer()
+        header = trace_header(
+            start,
+            peer=self._peer,
+            hostname=self._hostname,
+            transaction=self._transaction,
+            now=self._began,
+        )
+        self._write(header)
+
+    def _write(self, data: bytes) -> None:
+        self._size += len(data)
+        self._writer.write(data)
+
+    async def _store(self) -> SmtpReply:
+        assert self._start is not None
+        envelope = self._start.envelope
+        self._write(self._filter.flush())
+        writer, self._writer = self._writer, None
+        blob_id = await writer.commit()
+        outcomes = await self._delivery.deliver(envelope, blob_id)
+        reply = verdict(envelope, outcomes)
+        if not any(outcome.code == 250 for outcome in outcomes):
+            await self._forget(blob_id)
+        return reply
+
+    async def _forget(self, blob_id: str) -> None:
+        try:
+            await self._blobs.delete(blob_id)
+        except TemporaryFailure as error:
+            self._log.warn(
+                "{listener}: blob {blob_id} is left to the collector: {cause}",
+                listener=self._listener,
+                blob_id=blob_id,
+                cause=str(error),
+            )
+
+
+def verdict(envelope: Envelope, outcomes: tuple[RecipientOutcome, ...]) -> SmtpReply:
+    """The one reply for all recipients; the module's docstring has the rule."""
+    if len(outcomes) != len(envelope.recipients):
+        return server_error(f"{len(outcomes)} outcomes of {len(envelope.recipients)} recipients")
+    refused = [outcome for outcome in outcomes if outcome.code != 250]
+    if not refused:
+        return replies.MESSAGE_ACCEPTED
+    first = next((outcome for outcome in refused if outcome.code < 500), refused[0])
+    return SmtpReply(
+        first.code,
+        first.enhanced,
+        first.text,
+        cause=f"{len(refused)} of {len(outcomes)} recipients not served, first {first.recipient}",
+        whose_fault=Fault.SERVER if first.code < 500 else Fault.NOBODY,
+    )

@@ -1,0 +1,518 @@
+"""The SMTP server as a machine without I/O (RFC 5321): bytes in, events and bytes out.
+
+Its owner feeds it what the peer sends and takes events from it until there is
+none, then writes `data_to_send`:
+
+    machine.receive_data(octets)
+    while (event := machine.next_event()) is not None:
+        ...                                   # and machine.answer(reply), now or later
+    transport.write(machine.data_to_send())
+
+**Questions.**  Recipient, MessageStart and MessageEnd are questions.  While one
+is open, `waiting` is true, no event comes and no further command is looked at,
+so replies leave in the order of their commands however long an answer takes
+(RFC 2920 §3.2).  What arrives meanwhile is kept; to bound it, the owner stops
+reading from the peer while `waiting` is true.
+
+**Phases.**  A command is legal in the phases of its row; in others it is
+refused with 503 (RFC 5321 §4.1.4) and changes nothing.
+
+             START  READY  MAIL  RCPT  CHUNKS   then
+    EHLO HELO  x      x      x     x     x      READY, the transaction dropped
+    MAIL              x                         MAIL
+    RCPT                     x     x            RCPT once one is accepted
+    DATA                           x            content up to CRLF.CRLF, READY
+    BDAT                           x     x      CHUNKS, READY after LAST
+    RSET       x      x      x     x     x      READY (START stays), dropped
+    STARTTLS          x                         START, everything forgotten
+    NOOP VRFY HELP, QUIT: always                unchanged; QUIT closes
+
+MAIL is the phase after MAIL until a recipient is accepted, CHUNKS the one
+between the chunks of a message.  DATA and BDAT in MAIL get 554, as the sender
+then knows that it is the recipients (RFC 5321 §3.3).
+
+**Content** is handed on as it comes.  A fault in it (size, bare CR or LF, or
+one that the owner reports with `refuse`) does not end it: the rest is read and
+thrown away, so that what the peer sends as content is never taken for commands,
+and the fault is the reply to the end of data or to the chunk.
+
+**Closing.**  Once `closed` is true, nothing more is read; what is to be sent is
+sent, then the connection ends.  Every 421 closes.
+
+Other roles (submission, LMTP) are meant to be further rows of `_COMMANDS` and
+further fields of `Profile`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+
+from attrs import evolve, frozen
+
+from mailhive.model.envelope import Envelope
+from mailhive.smtp import replies
+from mailhive.smtp.commands import (
+    CommandError,
+    decode_line,
+    parse_bdat,
+    parse_hello,
+    parse_mail,
+    parse_rcpt,
+)
+from mailhive.smtp.content import Chunk, DotStuffed, Message
+from mailhive.smtp.events import (
+    Event,
+    MessageData,
+    MessageEnd,
+    MessageRefused,
+    MessageStart,
+    Recipient,
+    StartTls,
+    TransactionEnd,
+)
+from mailhive.smtp.lines import LINE_LIMIT, LONG_LINE_LIMIT, InputBuffer
+from mailhive.smtp.replies import SmtpReply, peer_error
+
+__all__ = ["Profile", "SmtpServer"]
+
+#: First words of another protocol: a web page can make a browser send these.
+_HTTP_VERBS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
+)
+
+#: Commands that are known and not carried out (RFC 5321 §4.2.4).
+_NOT_IMPLEMENTED = frozenset({"AUTH", "ETRN", "EXPN", "SAML", "SEND", "SOML", "TURN"})
+
+#: Replies to commands that no well-behaved client sends.
+_PROTOCOL_ERRORS = frozenset({500, 501, 502, 503, 504, 555})
+
+
+@frozen
+class Profile:
+    """What a server offers and where it draws the line.  Sizes in octets, None: no limit."""
+
+    hostname: str
+    size_limit: int | None = None
+    max_recipients: int = 1000
+    max_errors: int = 20
+    starttls: bool = False
+
+
+class _Phase(Enum):
+    START = auto()
+    READY = auto()
+    MAIL = auto()
+    RCPT = auto()
+    CHUNKS = auto()
+
+
+class SmtpServer:
+    """One connection.  See the module's docstring."""
+
+    def __init__(self, profile: Profile, *, peer: str = "", tls: bool = False) -> None:
+        """`peer` is the client's address literal, told back to it; `tls`: TLS from the start."""
+        self._profile = profile
+        self._peer = peer
+        self._input = InputBuffer()
+        self._out = bytearray()
+        self._events: deque[Event] = deque()
+        self._question: Event | None = None
+        self._when_answered: Callable[[SmtpReply | None], None] | None = None
+        self._errors = 0
+        self._draining = False
+        self._eof = False
+        self._starting_tls = False
+        #: No more is read; see the module's docstring.
+        self.closed = False
+        #: Is the connection encrypted?
+        self.tls = tls
+        self._hello = ""
+        self._extended = False
+        self._phase = _Phase.START
+        self._envelope: Envelope | None = None  # there is one while a transaction is open
+        self._message: Message | None = None  # from MessageStart on
+        self._data: DotStuffed | None = None  # reading the content of DATA
+        self._chunk: Chunk | None = None  # reading the content of BDAT
+        # RFC 5321 §4.2, §4.3.1: the greeting starts with our name, without a status code.
+        self._reply(SmtpReply(220, None, f"{profile.hostname} ESMTP"))
+
+    # What the owner calls
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what the peer sent."""
+        if not self.closed:
+            self._input.receive(data)
+
+    def receive_eof(self) -> None:
+        """The peer will send no more.  What it sent is still answered."""
+        self._eof = True
+
+    def next_event(self) -> Event | None:
+        """The next event; None when an answer, TLS, more input or the end is waited for."""
+        while not self._events:
+            if self.waiting or self._starting_tls or self.closed:
+                return None
+            if not self._step():
+                if self._eof:
+                    self.close()
+                    continue
+                return None
+        event = self._events.popleft()
+        if event is self._question:
+            self._question = None
+        return event
+
+    @property
+    def waiting(self) -> bool:
+        """Is an answer due?"""
+        return self._when_answered is not None and self._question is None
+
+    @property
+    def receiving(self) -> bool:
+        """Is it content, rather than a command, that the peer is to send?"""
+        return self._data is not None or self._chunk is not None
+
+    def answer(self, reply: SmtpReply | None = None) -> None:
+        """Answer the question that is open."""
+        when_answered = self._when_answered
+        if when_answered is None:
+            raise RuntimeError("no question is open")
+        self._when_answered = None
+        when_answered(reply)
+        if self.closed:
+            self._end_transaction(None)
+
+    def refuse(self, reply: SmtpReply) -> None:
+        """Find fault with the message that is coming in; the first fault counts."""
+        if self._message is not None and self._message.fault is None:
+            self._message.fault = reply
+
+    def tls_started(self) -> None:
+        """From here on, input comes through TLS."""
+        # RFC 3207 §4.2: the server MUST discard any knowledge obtained from the
+        # client before.  Plaintext that slipped in would be such knowledge.
+        self._input.clear()
+        self._starting_tls = False
+        self.tls = True
+        self._hello = ""
+        self._extended = False
+        self._phase = _Phase.START
+
+    def shut_down(self) -> None:
+        """Close with 421 as soon as no message is under way (RFC 5321 §3.8)."""
+        self._draining = True
+
+    def close(self, reply: SmtpReply | None = None) -> None:
+        """Close now, with a last reply if there is one; a message under way is dropped."""
+        if self.closed:
+            return
+        self.closed = True
+        if reply is not None:
+            self._out += reply.to_bytes()
+        self._input.clear()
+        if self._when_answered is None:  # else when the answer comes
+            self._end_transaction(None)
+
+    def data_to_send(self) -> bytes:
+        """What is to be sent to the peer now."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    # Replies and questions
+
+    def _reply(self, reply: SmtpReply) -> None:
+        if reply.code == 421:
+            self.close(reply)
+        elif not self.closed:
+            self._out += reply.to_bytes()
+
+    def _reply_error(self, reply: SmtpReply) -> None:
+        self._errors += reply.code in _PROTOCOL_ERRORS
+        if self._errors > self._profile.max_errors:
+            reply = replies.TOO_MANY_ERRORS
+        self._reply(reply)
+
+    def _ask(self, question: Event, when_answered: Callable[[SmtpReply | None], None]) -> None:
+        self._question = question
+        self._when_answered = when_answered
+        self._events.append(question)
+
+    def _step(self) -> bool:
+        """Do one thing with what is there.  False: more input is needed."""
+        if self._data is not None:
+            return self._read_data(self._data)
+        if self._chunk is not None:
+            return self._read_chunk(self._chunk)
+        if self._draining and self._phase is not _Phase.CHUNKS:
+            self._reply(replies.SHUTTING_DOWN)
+            return True
+        return self._read_line()
+
+    # Commands
+
+    def _read_line(self) -> bool:
+        try:
+            line = self._input.line()
+            if line is None:
+                return False
+            self._command(line)
+        except CommandError as error:
+            self._reply_error(error.reply)
+        return True
+
+    def _command(self, line: bytes) -> None:
+        verb, argument = decode_line(line[:-2])
+        if self._phase is _Phase.START and verb in _HTTP_VERBS:
+            raise CommandError(replies.NOT_HTTP)
+        if verb in _NOT_IMPLEMENTED:
+            raise CommandError(replies.NOT_IMPLEMENTED)
+        command = _COMMANDS.get(verb)
+        if command is None:
+            raise CommandError(replies.UNKNOWN_COMMAND)  # RFC 5321 §4.2.4
+        if len(line) > command.line_limit:
+            raise CommandError(replies.LINE_TOO_LONG)
+        if argument and not command.takes_argument:
+            raise CommandError(replies.NO_ARGUMENT_ALLOWED)  # RFC 5321 §4.1.1.5
+        if self._phase not in command.phases:
+            raise CommandError(self._out_of_phase(command.phases))
+        command.run(self, argument)
+
+    def _out_of_phase(self, phases: frozenset[_Phase]) -> SmtpReply:
+        # RFC 5321 §4.1.4
+        if self._phase is _Phase.START:
+            return replies.EHLO_FIRST
+        if self._phase is _Phase.MAIL and _Phase.RCPT in phases:
+            return replies.NO_VALID_RECIPIENTS  # RFC 5321 §3.3
+        return replies.BAD_SEQUENCE
+
+    def _ehlo(self, argument: str) -> None:
+        self._greet(argument, extended=True)
+        # RFC 5321 §4.1.1.1: one keyword a line, the first line is for our name.
+        greeting = f"{self._profile.hostname} greets {self._peer or self._hello}"
+        text = "\n".join([greeting, *self._keywords()])
+        self._reply(SmtpReply(250, None, text))
+
+    def _helo(self, argument: str) -> None:
+        self._greet(argument, extended=False)
+        self._reply(SmtpReply(250, None, self._profile.hostname))
+
+    def _greet(self, argument: str, extended: bool) -> None:
+        self._hello = parse_hello(argument)
+        self._extended = extended
+        self._end_transaction(None)  # RFC 5321 §4.1.4: EHLO resets like RSET
+        self._phase = _Phase.READY
+
+    def _keywords(self) -> list[str]:
+        limit = self._profile.size_limit
+        keywords = [
+            "PIPELINING",  # RFC 2920
+            f"SIZE {limit or 0}",  # RFC 1870 §4: 0 is no fixed limit
+            "8BITMIME",  # RFC 6152
+            "SMTPUTF8",  # RFC 6531
+            "CHUNKING",  # RFC 3030
+            "ENHANCEDSTATUSCODES",  # RFC 2034
+        ]
+        if self._profile.starttls and not self.tls:
+            keywords.append("STARTTLS")  # RFC 3207 §4.2: not once TLS is there
+        return keywords
+
+    def _mail(self, argument: str) -> None:
+        mail = parse_mail(argument, self._extended, self._profile.size_limit)
+        self._envelope = Envelope(mail.address, (), mail.parameters)
+        self._phase = _Phase.MAIL
+        self._reply(replies.SENDER_OK)
+
+    def _rcpt(self, argument: str) -> None:
+        envelope = self._envelope
+        assert envelope is not None
+        utf8 = "SMTPUTF8" in envelope.parameters
+        recipient = parse_rcpt(argument, utf8, self._profile.hostname).address
+        if len(envelope.recipients) >= self._profile.max_recipients:
+            raise CommandError(replies.TOO_MANY_RECIPIENTS)  # RFC 5321 §4.5.3.1.10
+
+        def answered(refusal: SmtpReply | None) -> None:
+            if refusal is None:
+                self._envelope = evolve(envelope, recipients=(*envelope.recipients, recipient))
+                self._phase = _Phase.RCPT
+            self._reply(refusal or replies.RECIPIENT_OK)
+
+        self._ask(Recipient(recipient), answered)
+
+    def _data_command(self, _: str) -> None:
+        def answered(refusal: SmtpReply | None) -> None:
+            if refusal is None:
+                self._message = Message(self._profile.size_limit)
+                self._data = DotStuffed()
+                self._reply(replies.START_MAIL_INPUT)
+            else:
+                self._finish(refusal)
+
+        self._ask(self._message_start(), answered)
+
+    def _bdat(self, argument: str) -> None:
+        try:
+            command = parse_bdat(argument)
+        except CommandError as error:
+            # How many octets follow is not known, so nothing that follows can be
+            # taken for a command.
+            self.close(error.reply)
+            return
+        chunk = Chunk(command.size, command.last)
+        if self._phase is _Phase.CHUNKS:
+            self._chunk = chunk
+        elif self._phase is _Phase.RCPT:
+
+            def answered(refusal: SmtpReply | None) -> None:
+                self._phase = _Phase.CHUNKS
+                self._message = Message(self._profile.size_limit, fault=refusal)
+                self._chunk = chunk
+
+            self._ask(self._message_start(), answered)
+        else:
+            # RFC 3030 §2: the octets are discarded before BDAT is refused.
+            chunk.refusal = self._out_of_phase(_CHUNK_PHASES)
+            self._chunk = chunk
+
+    def _rset(self, _: str) -> None:
+        self._end_transaction(None)
+        self._reply(replies.OK)
+
+    def _starttls(self, _: str) -> None:
+        if not self._profile.starttls:
+            raise CommandError(replies.NOT_IMPLEMENTED)
+        if self.tls:
+            raise CommandError(replies.BAD_SEQUENCE)
+        if self._input:
+            # RFC 3207 §4: STARTTLS is the last command of a group.  What stands
+            # behind it in clear may have been put there by somebody else.
+            self.close(replies.PIPELINED_STARTTLS)
+            return
+        self._reply(replies.READY_TO_START_TLS)
+        self._starting_tls = True
+        self._events.append(StartTls())
+
+    def _vrfy(self, argument: str) -> None:
+        if not argument:
+            raise CommandError(peer_error(501, "5.5.4", "Syntax: VRFY address"))
+        self._reply(replies.CANNOT_VERIFY)
+
+    def _help(self, _: str) -> None:
+        verbs = [v for v in _COMMANDS if v != "STARTTLS" or self._profile.starttls]
+        self._reply(SmtpReply(214, "2.0.0", "Commands: " + " ".join(verbs)))
+
+    def _noop(self, _: str) -> None:
+        self._reply(replies.OK)
+
+    def _quit(self, _: str) -> None:
+        self.close(replies.BYE)
+
+    # Content
+
+    def _message_start(self) -> MessageStart:
+        assert self._envelope is not None
+        protocol = "SMTP"
+        if self._extended:
+            # RFC 3848; RFC 6531 §4.3
+            utf8 = "SMTPUTF8" in self._envelope.parameters
+            protocol = ("UTF8SMTP" if utf8 else "ESMTP") + ("S" if self.tls else "")
+        return MessageStart(self._envelope, self._hello, protocol)
+
+    # The end of content is looked at in a step of its own, when the owner has seen
+    # all of it and has had its chance to refuse it.
+
+    def _read_data(self, reader: DotStuffed) -> bool:
+        if reader.ended:
+            self._data = None
+            self._message_end()
+            return True
+        if not self._input:
+            return False
+        content, rest = reader.feed(self._input.take())
+        self._input.receive(rest)
+        self._content(content)
+        return True
+
+    def _read_chunk(self, chunk: Chunk) -> bool:
+        if chunk.remaining:
+            if not self._input:
+                return False
+            content = self._input.take(chunk.remaining)
+            chunk.remaining -= len(content)
+            if chunk.refusal is None:
+                self._content(content)
+            return True
+        self._chunk = None
+        if chunk.refusal is not None:
+            self._reply(chunk.refusal)
+        elif chunk.last:
+            self._message_end()
+        elif self._message is not None and self._message.fault is not None:
+            # RFC 3030 §2: the message has failed; chunks that follow get 503.
+            self._finish(self._message.fault)
+        else:
+            self._reply(SmtpReply(250, "2.0.0", f"{chunk.size} octets received"))
+        return True
+
+    def _content(self, content: bytes) -> None:
+        message = self._message
+        assert message is not None
+        if not content or message.fault is not None:
+            return
+        fault = message.feed(content)
+        self._events.append(MessageRefused(fault) if fault else MessageData(content))
+
+    def _message_end(self) -> None:
+        message = self._message
+        assert message is not None
+        fault = message.end()
+        if fault is None:
+            self._ask(MessageEnd(), self._finish)
+        else:
+            self._finish(fault)
+
+    def _finish(self, reply: SmtpReply | None) -> None:
+        reply = reply or replies.MESSAGE_ACCEPTED
+        self._end_transaction(reply)
+        self._reply(reply)
+
+    def _end_transaction(self, reply: SmtpReply | None) -> None:
+        if self._envelope is not None:
+            self._events.append(TransactionEnd(self._envelope, reply))
+            self._phase = _Phase.READY
+        self._envelope = None
+        self._message = None
+        self._data = None
+        self._chunk = None
+
+
+@frozen
+class _Command:
+    """A row of the table in the module's docstring."""
+
+    run: Callable[[SmtpServer, str], None]
+    phases: frozenset[_Phase]
+    takes_argument: bool = True
+    line_limit: int = LINE_LIMIT
+
+
+_ANY = frozenset(_Phase)
+_READY_PHASE = frozenset({_Phase.READY})
+_RCPT_PHASES = frozenset({_Phase.MAIL, _Phase.RCPT})
+_DATA_PHASES = frozenset({_Phase.RCPT})
+_CHUNK_PHASES = frozenset({_Phase.RCPT, _Phase.CHUNKS})
+
+_COMMANDS = {
+    "EHLO": _Command(SmtpServer._ehlo, _ANY),
+    "HELO": _Command(SmtpServer._helo, _ANY),
+    "MAIL": _Command(SmtpServer._mail, _READY_PHASE, line_limit=LONG_LINE_LIMIT),
+    "RCPT": _Command(SmtpServer._rcpt, _RCPT_PHASES, line_limit=LONG_LINE_LIMIT),
+    "DATA": _Command(SmtpServer._data_command, _DATA_PHASES, takes_argument=False),
+    "BDAT": _Command(SmtpServer._bdat, _ANY),  # checks its phase itself
+    "RSET": _Command(SmtpServer._rset, _ANY, takes_argument=False),
+    "NOOP": _Command(SmtpServer._noop, _ANY),
+    "VRFY": _Command(SmtpServer._vrfy, _ANY),
+    "HELP": _Command(SmtpServer._help, _ANY),
+    "STARTTLS": _Command(SmtpServer._starttls, _READY_PHASE, takes_argument=False),
+    "QUIT": _Command(SmtpServer._quit, _ANY, takes_argument=False),
+}

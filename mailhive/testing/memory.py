@@ -1,0 +1,138 @@
+"""Providers that keep everything in memory: the interfaces' contracts and no more."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from mailhive.errors import BlobNotFound, TemporaryFailure
+from mailhive.interfaces.blobs import IBlobStore, IBlobWriter
+from mailhive.interfaces.delivery import IDelivery
+from mailhive.model.envelope import Envelope, RecipientOutcome
+
+__all__ = ["Delivered", "MemoryBlobStore", "MemoryBlobWriter", "MemoryDelivery"]
+
+
+@define
+class _Blob:
+    content: bytes
+    committed: float
+
+
+@implementer(IBlobStore)
+class MemoryBlobStore:
+    """Blobs in a dict.  `full` makes every commit fail, as a full disk does."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._blobs: dict[str, _Blob] = {}
+        self.full = False
+        #: Writers that were neither committed nor aborted.
+        self.open_writers: set[MemoryBlobWriter] = set()
+
+    def open_writer(self) -> "MemoryBlobWriter":
+        writer = MemoryBlobWriter(self)
+        self.open_writers.add(writer)
+        return writer
+
+    def read(self, blob_id: str, start: int = 0, length: int | None = None) -> Deferred[bytes]:
+        blob = self._blobs.get(blob_id)
+        if blob is None:
+            return fail(BlobNotFound(blob_id))
+        end = None if length is None else start + length
+        return succeed(blob.content[start:end])
+
+    def size(self, blob_id: str) -> Deferred[int]:
+        blob = self._blobs.get(blob_id)
+        return fail(BlobNotFound(blob_id)) if blob is None else succeed(len(blob.content))
+
+    def delete(self, blob_id: str) -> Deferred[None]:
+        self._blobs.pop(blob_id, None)
+        return succeed(None)
+
+    def older_than(self, timestamp: float) -> Deferred[list[str]]:
+        return succeed([i for i, blob in self._blobs.items() if blob.committed < timestamp])
+
+    def _commit(self, content: bytes) -> str:
+        blob_id = "b" + hashlib.sha256(content).hexdigest()
+        self._blobs[blob_id] = _Blob(content, self._now())
+        return blob_id
+
+
+@implementer(IBlobWriter)
+class MemoryBlobWriter:
+    """Octets that become a blob of its store."""
+
+    def __init__(self, store: MemoryBlobStore) -> None:
+        self._store = store
+        self._content = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
+
+    def write(self, data: bytes) -> None:
+        self._content += data
+
+    def commit(self) -> Deferred[str]:
+        self._store.open_writers.discard(self)
+        if self._store.full:
+            return fail(TemporaryFailure("no space left"))
+        return succeed(self._store._commit(bytes(self._content)))
+
+    def abort(self) -> None:
+        self._store.open_writers.discard(self)
+        self._content.clear()
+
+
+@frozen
+class Delivered:
+    """A message that delivery took."""
+
+    envelope: Envelope
+    blob_id: str
+
+
+def _lower(addresses: Iterable[str]) -> frozenset[str]:
+    return frozenset(address.lower() for address in addresses)
+
+
+@implementer(IDelivery)
+@define
+class MemoryDelivery:
+    """Takes mail for `addresses`, compared without regard to case.
+
+    `outcomes` overrides what becomes of a recipient; `available = False` makes
+    every call a temporary failure.  `delivered` lists what at least one
+    recipient got.
+    """
+
+    addresses: frozenset[str] = field(converter=_lower)
+    outcomes: dict[str, RecipientOutcome] = field(factory=dict)
+    available: bool = True
+    delivered: list[Delivered] = field(factory=list)
+
+    def check_recipient(self, address: str) -> Deferred[bool]:
+        if not self.available:
+            return fail(TemporaryFailure("the directory does not answer"))
+        return succeed(address.lower() in self.addresses)
+
+    def deliver(self, envelope: Envelope, blob_id: str) -> Deferred[tuple[RecipientOutcome, ...]]:
+        if not self.available:
+            return fail(TemporaryFailure("the mail store does not answer"))
+        outcomes = tuple(self._outcomes(envelope.recipients))
+        if any(outcome.code == 250 for outcome in outcomes):
+            self.delivered.append(Delivered(envelope, blob_id))
+        return succeed(outcomes)
+
+    def _outcomes(self, recipients: Iterable[str]) -> Iterable[RecipientOutcome]:
+        for recipient in recipients:
+            if recipient in self.outcomes:
+                yield self.outcomes[recipient]
+            elif recipient.lower() in self.addresses:
+                yield RecipientOutcome(recipient, 250, "2.1.5", "Delivered")
+            else:
+                yield RecipientOutcome(recipient, 550, "5.1.1", "No such recipient here")
