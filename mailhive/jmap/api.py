@@ -1,0 +1,147 @@
+"""The way into JMAP for every transport (RFC 8620 §3, §6).
+
+HTTP today and others later add framing only: authentication, limits that need a
+connection and the mapping of `RequestError` to a status are theirs, everything
+a request does happens here.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from attrs import define, field, frozen
+
+from mailhive.errors import BlobNotFound
+from mailhive.jmap.context import Account, Context
+from mailhive.jmap.dispatch import check_request, process
+from mailhive.jmap.envelope import decode_request, encode_json
+from mailhive.jmap.errors import RequestError
+from mailhive.jmap.limits import Limits
+from mailhive.jmap.registry import Registry
+from mailhive.jmap.session import SessionUrls, session_object, session_state
+from mailhive.mail.blobs import Blob, BlobAccess
+from mailhive.mail.provision import Accounts
+from mailhive.model.principal import Principal
+
+__all__ = ["JmapApi", "JmapReply"]
+
+#: A request text larger than this is decoded off the reactor thread.
+_LARGE = 200_000
+
+
+@frozen
+class JmapReply:
+    """The JSON text of a Response object, and the methods called, for the log."""
+
+    body: bytes
+    methods: tuple[str, ...]
+
+
+@define
+class JmapApi:
+    """JMAP for any number of principals.
+
+    `on_failure(method, exception)` hears of failures that are ours; `revision`
+    is a digest of the configuration that session URLs depend on.  With
+    `provisioning`, a principal without an account gets one.
+    """
+
+    registry: Registry
+    limits: Limits
+    store: Any  # IMailStore
+    blobs: BlobAccess
+    accounts: Accounts
+    hostname: str
+    offload: Callable[..., Any]
+    now: Callable[[], int]
+    on_failure: Callable[[str, Exception], None]
+    revision: str = ""
+    provisioning: bool = True
+    _session_state: Callable[..., str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # The same for a principal until the configuration changes.
+        self._session_state = lru_cache(1024)(
+            lambda principal, accounts: session_state(
+                principal, {a.id: a for a in accounts}, self.registry, self.limits, self.revision
+            )
+        )
+
+    async def handle(self, principal: Principal, raw: bytes) -> JmapReply:
+        """Process a Request object; `RequestError` when it is refused as a whole."""
+        if len(raw) > _LARGE:
+            request = await self.offload(decode_request, raw)
+        else:
+            request = decode_request(raw)
+        check_request(request, self.registry, self.limits.calls)
+        accounts = await self._accounts(principal)
+        context = Context(
+            principal=principal,
+            accounts=accounts,
+            limits=self.limits,
+            store=self.store,
+            blobs=self.blobs,
+            hostname=self.hostname,
+            offload=self.offload,
+            now=self.now,
+            using=frozenset(request.using),
+            created_ids=dict(request.created_ids or {}),
+        )
+        response = await process(request, self.registry, context, self.on_failure)
+        response.session_state = self._session_state(principal, tuple(accounts.values()))
+        return JmapReply(response.encode(), tuple(call[0] for call in request.method_calls))
+
+    async def session(self, principal: Principal, urls: SessionUrls) -> bytes:
+        """The JSON text of the principal's Session object."""
+        accounts = await self._accounts(principal)
+        return encode_json(
+            session_object(
+                principal, accounts, self.registry, self.limits, urls, self.revision
+            )
+        )
+
+    async def may_upload(self, principal: Principal, account_id: str) -> None:
+        """Return if the principal may upload to the account; else `RequestError` 404 or 403."""
+        account = await self._account(principal, account_id)
+        if account.is_read_only:
+            raise RequestError(None, "The account is read-only", status=403)
+
+    async def upload(
+        self, principal: Principal, account_id: str, blob_id: str, media_type: str, size: int
+    ) -> bytes:
+        """Make a stored blob an upload of the account; the JSON text of RFC 8620 §6.1."""
+        await self.may_upload(principal, account_id)
+        now = self.now() / 1000
+        quota = self.limits.upload_quota
+
+        def work(writer: Any) -> None:
+            writer.add_upload(blob_id, media_type, size, now)
+            writer.expire_uploads(0, quota)
+
+        await self.store.write(account_id, work)
+        return encode_json(
+            {"accountId": account_id, "blobId": blob_id, "type": media_type, "size": size}
+        )
+
+    async def blob(self, principal: Principal, account_id: str, blob_id: str) -> Blob:
+        """A blob to download (RFC 8620 §6.2); `RequestError` 404 if there is none."""
+        await self._account(principal, account_id)
+        try:
+            return await self.blobs.open(account_id, blob_id)
+        except BlobNotFound:
+            raise RequestError(None, "There is no such blob", status=404) from None
+
+    async def _account(self, principal: Principal, account_id: str) -> Account:
+        account = (await self._accounts(principal)).get(account_id)
+        if account is None:
+            raise RequestError(None, "There is no such account", status=404)
+        return account
+
+    async def _accounts(self, principal: Principal) -> dict[str, Account]:
+        if self.provisioning:
+            account_id: str | None = await self.accounts.ensure(principal.name)
+        else:
+            account_id = await self.accounts.find(principal.name)
+        if account_id is None:
+            return {}
+        return {account_id: Account(account_id, principal.name, principal)}

@@ -1,0 +1,56 @@
+"""What a method call may know of the request it is part of."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+
+from mailhive.jmap.errors import MethodError, invalid_arguments
+from mailhive.jmap.limits import Limits
+from mailhive.mail.blobs import BlobAccess
+from mailhive.model.ids import is_id
+from mailhive.model.principal import Principal
+
+__all__ = ["Account", "Context"]
+
+
+@frozen
+class Account:
+    """An account that the principal can reach (RFC 8620 §1.6.2)."""
+
+    id: str
+    name: str
+    owner: Principal
+    is_personal: bool = True
+    is_read_only: bool = False
+
+
+@define
+class Context:
+    """One request: who asks, for which accounts, and the providers to ask.
+
+    `offload(fn, *args)` runs CPU-bound work off the reactor thread and `now()`
+    is the time in milliseconds; both are passed in so that methods stay free of
+    I/O.  `created_ids` grows as records are created (RFC 8620 §3.3).
+    """
+
+    principal: Principal
+    accounts: Mapping[str, Account]
+    limits: Limits
+    store: Any  # IMailStore
+    blobs: BlobAccess
+    hostname: str
+    offload: Callable[..., Any]
+    now: Callable[[], int]
+    using: frozenset[str] = frozenset()
+    created_ids: dict[str, str] = field(factory=dict)
+
+    def account(self, arguments: Mapping[str, Any], name: str = "accountId") -> Account:
+        """The account that a call names; invalidArguments or accountNotFound if none."""
+        account_id = arguments.get(name)
+        if not is_id(account_id):
+            raise invalid_arguments(f"{name} is missing or not an Id")
+        account = self.accounts.get(account_id)
+        if account is None:
+            raise MethodError("accountNotFound")
+        return account

@@ -1,0 +1,93 @@
+"""References to the results of previous method calls (RFC 8620 §3.7)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from mailhive.jmap.envelope import Invocation
+from mailhive.jmap.errors import MethodError
+
+__all__ = ["resolve_references"]
+
+
+def resolve_references(
+    arguments: dict[str, Any], responses: Sequence[Invocation]
+) -> dict[str, Any]:
+    """The arguments with every `#name` replaced by what it refers to.
+
+    `MethodError` invalidArguments if a name is given both ways, and
+    invalidResultReference if a reference does not resolve.
+    """
+    if not any(name.startswith("#") for name in arguments):
+        return arguments
+    resolved: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if not name.startswith("#"):
+            resolved[name] = value
+        elif name[1:] in arguments:
+            raise MethodError(
+                "invalidArguments", f"Both {name[1:]!r} and its referenced form are given"
+            )
+        else:
+            resolved[name[1:]] = _resolve(name, value, responses)
+    return resolved
+
+
+def _resolve(name: str, reference: Any, responses: Sequence[Invocation]) -> Any:
+    match reference:
+        case {"resultOf": str(result_of), "name": str(response_name), "path": str(path)}:
+            pass
+        case _:
+            raise _unresolved(name, "it is not a ResultReference object")
+    # Step 1: the first response with that call id.
+    response = next((r for r in responses if r[2] == result_of), None)
+    if response is None:
+        raise _unresolved(name, f"no previous call {result_of!r}")
+    # Step 2: its name.
+    if response[0] != response_name:
+        raise _unresolved(name, f"call {result_of!r} answered {response[0]!r}")
+    # Step 3: the path.
+    if path and not path.startswith("/"):
+        raise _unresolved(name, f"{path!r} is not a JSON Pointer")
+    tokens = [t.replace("~1", "/").replace("~0", "~") for t in path.split("/")[1:]]
+    try:
+        return _evaluate(response[1], tokens, 0)
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise _unresolved(name, f"{path!r} leads nowhere") from None
+
+
+def _evaluate(value: Any, tokens: list[str], index: int) -> Any:
+    """Follow tokens from `index` on; any lookup error means that the path fails."""
+    while index < len(tokens):
+        if isinstance(value, msgspec.Raw):
+            value = msgspec.json.decode(value)
+        token = tokens[index]
+        index += 1
+        if isinstance(value, dict):
+            value = value[token]
+        elif isinstance(value, (list, tuple)):
+            if token == "*":
+                return _map(value, tokens, index)
+            # RFC 6901 §4: digits without leading zeros.
+            if not token.isascii() or not token.isdigit() or (token[0] == "0" and token != "0"):
+                raise ValueError(token)
+            value = value[int(token)]
+        else:
+            raise TypeError(token)
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+
+
+def _map(items: Sequence[Any], tokens: list[str], index: int) -> list[Any]:
+    output: list[Any] = []
+    for item in items:
+        result = _evaluate(item, tokens, index)
+        if isinstance(result, (list, tuple)):
+            output.extend(result)  # flattened, RFC 8620 §3.7
+        else:
+            output.append(result)
+    return output
+
+
+def _unresolved(name: str, reason: str) -> MethodError:
+    return MethodError("invalidResultReference", f"{name}: {reason}")

@@ -1,0 +1,85 @@
+"""Datatypes as declarations, found by discovery.
+
+A datatype is one package under `mailhive.jmap.types`, or one that another
+distribution names in the entry point group `mailhive.datatype`; its `DATATYPE`
+says what it is and the generic engine (`mailhive.jmap.standard`) does the rest.
+Session capabilities, gating by `using` and documentation follow from it.
+"""
+
+import pkgutil
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from attrs import field, frozen
+
+from mailhive.jmap.capabilities import Capability
+from mailhive.jmap.checks import Check, is_any
+from mailhive.jmap.context import Context
+
+__all__ = ["REQUIRED", "DataType", "Method", "Property", "Registry"]
+
+#: A method: `await method(context, arguments)` gives the response's arguments,
+#: or a list of (name, arguments) when it answers with several responses.
+Method = Callable[[Context, dict[str, Any]], Awaitable[Any]]
+
+#: The default of a property that has none.
+REQUIRED: Any = object()
+
+
+@frozen
+class Property:
+    """One property of a datatype (RFC 8620 §1.6.3, §5.3).
+
+    `refers_to` names the datatype whose ids the value holds, as itself, in a
+    list or as keys of a map, so that creation references in it are resolved.
+    """
+
+    check: Check = is_any
+    default: Any = REQUIRED
+    immutable: bool = False
+    server_set: bool = False
+    refers_to: str | None = None
+
+
+@frozen
+class DataType:
+    """A datatype: its properties, and its methods by full name (`Mailbox/get`)."""
+
+    name: str
+    capability: Capability
+    properties: Mapping[str, Property] = field(factory=dict)
+    methods: Mapping[str, Method] = field(factory=dict)
+
+
+@frozen
+class Registry:
+    """Every datatype the server has."""
+
+    datatypes: Mapping[str, DataType]
+    methods: Mapping[str, tuple[Capability, Method]]
+    capabilities: Mapping[str, Capability]
+
+    @classmethod
+    def of(cls, datatypes: list[DataType]) -> "Registry":
+        """A registry of exactly these types; ValueError if two claim one name."""
+        methods: dict[str, tuple[Capability, Method]] = {}
+        for datatype in datatypes:
+            for name, method in datatype.methods.items():
+                if name in methods:
+                    raise ValueError(f"two datatypes have a method {name}")
+                methods[name] = (datatype.capability, method)
+        return cls(
+            {t.name: t for t in datatypes},
+            methods,
+            {t.capability.uri: t.capability for t in datatypes},
+        )
+
+    @classmethod
+    def load(cls) -> "Registry":
+        """Our own types and those of other installed packages."""
+        package = import_module("mailhive.jmap.types")
+        names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.ispkg)
+        own = [import_module(f"{package.__name__}.{name}").DATATYPE for name in names]
+        return cls.of(own + [p.load() for p in entry_points(group="mailhive.datatype")])

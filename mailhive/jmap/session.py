@@ -1,0 +1,85 @@
+"""The Session object (RFC 8620 §2)."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from attrs import frozen
+
+from mailhive.jmap.context import Account
+from mailhive.jmap.envelope import encode_json
+from mailhive.jmap.limits import Limits
+from mailhive.jmap.registry import Registry
+from mailhive.model.principal import Principal
+
+__all__ = ["SessionUrls", "session_object", "session_state"]
+
+_CORE = "urn:ietf:params:jmap:core"
+
+
+@frozen
+class SessionUrls:
+    """The absolute URLs of the listener a client talks to; three are URI templates."""
+
+    api: str
+    download: str  # {accountId} {blobId} {name} {type}
+    upload: str  # {accountId}
+    event_source: str  # {types} {closeafter} {ping}
+
+
+def session_object(
+    principal: Principal,
+    accounts: Mapping[str, Account],
+    registry: Registry,
+    limits: Limits,
+    urls: SessionUrls,
+    revision: str,
+) -> dict[str, Any]:
+    """The Session object of a principal, complete with its state."""
+    return {
+        **_contents(principal, accounts, registry, limits),
+        "apiUrl": urls.api,
+        "downloadUrl": urls.download,
+        "uploadUrl": urls.upload,
+        "eventSourceUrl": urls.event_source,
+        "state": session_state(principal, accounts, registry, limits, revision),
+    }
+
+
+def session_state(
+    principal: Principal,
+    accounts: Mapping[str, Account],
+    registry: Registry,
+    limits: Limits,
+    revision: str,
+) -> str:
+    """A string that changes when anything else in the Session object does.
+
+    `revision` stands for the configuration that the URLs come from, so that it
+    is the same whichever listener answers.
+    """
+    contents = encode_json([_contents(principal, accounts, registry, limits), revision])
+    return blake2b(contents, digest_size=8).hexdigest()
+
+
+def _contents(
+    principal: Principal, accounts: Mapping[str, Account], registry: Registry, limits: Limits
+) -> dict[str, Any]:
+    capabilities = registry.capabilities.values()
+    primary = next((a.id for a in accounts.values() if a.is_personal), None)
+    return {
+        "capabilities": {c.uri: c.session(limits) for c in capabilities},
+        "accounts": {
+            account.id: {
+                "name": account.name,
+                "isPersonal": account.is_personal,
+                "isReadOnly": account.is_read_only,
+                "accountCapabilities": {c.uri: c.account(limits) for c in capabilities},
+            }
+            for account in accounts.values()
+        },
+        "primaryAccounts": {
+            c.uri: primary for c in capabilities if primary is not None and c.uri != _CORE
+        },
+        "username": principal.name,
+    }

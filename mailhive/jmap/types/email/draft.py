@@ -1,0 +1,319 @@
+"""An Email object to create, checked and in one shape (RFC 8621 §4.6).
+
+The ways in which a client can say the same thing are reduced to a list of
+header fields and one tree of parts, whose leaves hold text or name a blob.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+
+from mailhive.jmap.checks import (
+    Check,
+    is_boolean,
+    is_date,
+    is_id,
+    is_string,
+    list_of,
+    nullable,
+)
+from mailhive.jmap.errors import invalid_properties
+from mailhive.mime.headers import CONVENIENCE, HeaderProperty, parse_header_property
+
+__all__ = ["Draft", "DraftPart", "parse_draft"]
+
+
+@frozen
+class DraftPart:
+    """A part of the message to be.  One of `text`, `blob_id` and `sub_parts` is given."""
+
+    type: str
+    text: str | None = None
+    blob_id: str | None = None
+    sub_parts: tuple["DraftPart", ...] | None = None
+    charset: str | None = None
+    name: str | None = None
+    disposition: str | None = None
+    cid: str | None = None
+    language: tuple[str, ...] | None = None
+    location: str | None = None
+    headers: tuple[tuple[HeaderProperty, Any], ...] = ()
+
+    def leaves(self) -> Iterator["DraftPart"]:
+        """Every part that is not a multipart, in order."""
+        if self.sub_parts is None:
+            yield self
+        else:
+            for part in self.sub_parts:
+                yield from part.leaves()
+
+
+@frozen
+class Draft:
+    """A message to be: its header fields with their values, in order, and its body."""
+
+    headers: tuple[tuple[HeaderProperty, Any], ...]
+    body: DraftPart
+
+
+def _is_address(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() <= {"name", "email"}
+        and is_string(value.get("email"))
+        and nullable(is_string)(value.get("name"))
+    )
+
+
+def _is_group(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() <= {"name", "addresses"}
+        and nullable(is_string)(value.get("name"))
+        and list_of(_is_address)(value.get("addresses"))
+    )
+
+
+#: The type of the value of each form (RFC 8621 §4.1.2).
+_FORMS: Mapping[str, Check] = {
+    "Raw": is_string,
+    "Text": is_string,
+    "Addresses": list_of(_is_address),
+    "GroupedAddresses": list_of(_is_group),
+    "MessageIds": list_of(is_string),
+    "Date": is_date,
+    "URLs": list_of(is_string),
+}
+
+#: Multiparts nested deeper are refused.
+MAX_DEPTH = 50
+
+_BODY = ("bodyStructure", "textBody", "htmlBody", "attachments", "bodyValues")
+_METADATA = ("mailboxIds", "keywords", "receivedAt")
+
+_PART: Mapping[str, Check] = {
+    "partId": nullable(is_string),
+    "blobId": nullable(is_id),
+    "size": nullable(lambda v: type(v) is int),
+    "type": nullable(is_string),
+    "charset": nullable(is_string),
+    "name": nullable(is_string),
+    "disposition": nullable(is_string),
+    "cid": nullable(is_string),
+    "language": nullable(list_of(is_string)),
+    "location": nullable(is_string),
+    "subParts": nullable(lambda v: isinstance(v, list)),
+}
+#: What a header field of a part would say a second time.
+_SAID_BY = {
+    "content-type": ("type", "charset", "name"),
+    "content-disposition": ("disposition", "name"),
+    "content-id": ("cid",),
+    "content-language": ("language",),
+    "content-location": ("location",),
+}
+
+
+def parse_draft(data: Mapping[str, Any]) -> Draft:
+    """The message that the object describes.
+
+    `SetError` invalidProperties, naming every top-level property at fault, when
+    it breaks a constraint of RFC 8621 §4.6.  `mailboxIds`, `keywords` and
+    `receivedAt` are not looked at.
+    """
+    return _Reader(data).read()
+
+
+@define
+class _Reader:
+    data: Mapping[str, Any]
+    wrong: dict[str, str] = field(factory=dict)  # property to what is wrong with it
+    fields: set[str] = field(factory=set)  # header fields of the Email, lower case
+    values: dict[str, str] = field(factory=dict)  # partId to text
+
+    def read(self) -> Draft:
+        for name in self.data:
+            if name not in _BODY and name not in _METADATA and name not in CONVENIENCE:
+                if not name.startswith("header:"):
+                    self.wrong[name] = "cannot be set"
+        headers = self._headers(self.data, self.fields, "")
+        for wanted, _ in headers:
+            if wanted.key.startswith("content-") or wanted.key == "mime-version":
+                self.wrong[wanted.name] = "belongs to a body part"
+        self._read_values()
+        body = self._body()
+        if self.wrong:
+            why = "; ".join(f"{name}: {reason}" for name, reason in self.wrong.items())
+            raise invalid_properties(list(self.wrong), why)
+        assert body is not None
+        return Draft(headers, body)
+
+    def _headers(
+        self, data: Mapping[str, Any], seen: set[str], at: str
+    ) -> tuple[tuple[HeaderProperty, Any], ...]:
+        """The header properties of an Email or, if `at` names its property, of a part."""
+        found = []
+        for name, value in data.items():
+            if name.startswith("header:"):
+                try:
+                    wanted = parse_header_property(name)
+                except ValueError as error:
+                    self.wrong[at or name] = str(error)
+                    continue
+            elif not at and name in CONVENIENCE:
+                wanted = CONVENIENCE[name]
+            else:
+                continue
+            if value is None:
+                continue
+            check = _FORMS[wanted.form]
+            if not (list_of(check) if wanted.all else check)(value):
+                self.wrong[at or name] = f"{name} is of the wrong type"
+            elif wanted.key in seen:
+                self.wrong[at or name] = f"{wanted.field} is given twice"
+            else:
+                seen.add(wanted.key)
+                found.append((wanted, value))
+        return tuple(found)
+
+    def _read_values(self) -> None:
+        values = self.data.get("bodyValues") or {}
+        if not isinstance(values, dict):
+            self.wrong["bodyValues"] = "not a map"
+            return
+        for part_id, value in values.items():
+            match value:
+                case {"value": str(text)} if (
+                    value.keys() <= {"value", "isEncodingProblem", "isTruncated"}
+                    and not value.get("isEncodingProblem")
+                    and not value.get("isTruncated")
+                    and all(is_boolean(v) for k, v in value.items() if k != "value")
+                ):
+                    self.values[part_id] = text
+                case _:
+                    self.wrong["bodyValues"] = f"{part_id!r} is not a whole EmailBodyValue"
+
+    def _body(self) -> DraftPart | None:
+        data = self.data
+        structure = data.get("bodyStructure")
+        simple = [n for n in ("textBody", "htmlBody", "attachments") if data.get(n) is not None]
+        if structure is not None:
+            for name in simple:
+                self.wrong[name] = "cannot be given with bodyStructure"
+            return self._part(structure, "bodyStructure", None, 0, self.fields)
+        text = self._single("textBody", "text/plain")
+        html = self._single("htmlBody", "text/html")
+        attachments = data.get("attachments") or []
+        if not isinstance(attachments, list):
+            self.wrong["attachments"] = "not a list"
+            return None
+        parts = [
+            self._part(a, "attachments", "application/octet-stream", 0) for a in attachments
+        ]
+        if self.wrong:
+            return None
+        return _assemble(text, html, [p for p in parts if p is not None])
+
+    def _single(self, name: str, media_type: str) -> DraftPart | None:
+        parts = self.data.get(name)
+        if parts is None:
+            return None
+        if not isinstance(parts, list) or len(parts) != 1:
+            self.wrong[name] = "must have exactly one part"
+            return None
+        part = self._part(parts[0], name, media_type, 0)
+        if part is not None and part.type != media_type:
+            self.wrong[name] = f"must be of type {media_type}"
+        return part
+
+    def _part(
+        self,
+        data: Any,
+        at: str,
+        default_type: str | None,
+        depth: int,
+        taken: set[str] | None = None,
+    ) -> DraftPart | None:
+        """One EmailBodyPart; None after noting what is wrong with it."""
+        reason = _wrong_with_part(data, depth)
+        if reason is not None:
+            self.wrong[at] = reason
+            return None
+        given = {name: value for name, value in data.items() if value is not None}
+        media_type = given.get("type", default_type or "text/plain").strip().lower()
+        seen = {f for f, names in _SAID_BY.items() if any(n in given for n in names)}
+        seen |= {"content-transfer-encoding"} | (taken or set())
+        headers = self._headers(given, seen, at)
+        common = {
+            "name": given.get("name"),
+            "disposition": given.get("disposition"),
+            "cid": given.get("cid"),
+            "language": tuple(given["language"]) if "language" in given else None,
+            "location": given.get("location"),
+            "headers": headers,
+        }
+        if media_type.startswith("multipart/"):
+            if "partId" in given or "blobId" in given:
+                self.wrong[at] = "a multipart has no content of its own"
+                return None
+            subs = [self._part(s, at, None, depth + 1) for s in given.get("subParts", ())]
+            return DraftPart(media_type, sub_parts=tuple(s for s in subs if s), **common)
+        if "subParts" in given:
+            self.wrong[at] = "only a multipart has subParts"
+            return None
+        return self._leaf(given, media_type, at, common)
+
+    def _leaf(
+        self, given: Mapping[str, Any], media_type: str, at: str, common: Mapping[str, Any]
+    ) -> DraftPart | None:
+        if ("partId" in given) == ("blobId" in given):
+            self.wrong[at] = "a part has either a partId or a blobId"
+        elif "blobId" in given:
+            charset = given.get("charset")
+            return DraftPart(media_type, blob_id=given["blobId"], charset=charset, **common)
+        elif "charset" in given or "size" in given:
+            self.wrong[at] = "charset and size cannot be given with a partId"
+        elif given["partId"] not in self.values:
+            self.wrong[at] = f"{given['partId']!r} is not in bodyValues"
+        else:
+            return DraftPart(media_type, text=self.values[given["partId"]], **common)
+        return None
+
+
+def _wrong_with_part(data: Any, depth: int) -> str | None:
+    if not isinstance(data, dict):
+        return "a part is not an object"
+    if depth > MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH} levels"
+    for name, value in data.items():
+        if name.startswith("header:"):
+            continue
+        if name not in _PART:
+            return f"a part has no property {name!r} that can be set"
+        if not _PART[name](value):
+            return f"{name} is of the wrong type"
+    return None
+
+
+def _assemble(
+    text: DraftPart | None, html: DraftPart | None, attachments: list[DraftPart]
+) -> DraftPart:
+    """The tree that a mail client would make: related inside alternative inside mixed."""
+    inline = [a for a in attachments if html and a.cid and a.disposition != "attachment"]
+    attached = [a for a in attachments if a not in inline]
+    if html is not None and inline:
+        html = DraftPart("multipart/related", sub_parts=(html, *inline))
+    if text is not None and html is not None:
+        body = DraftPart("multipart/alternative", sub_parts=(text, html))
+    else:
+        body = text or html or DraftPart("text/plain", text="")
+    if not attached:
+        return body
+    if text is None and html is None:
+        return attached[0] if len(attached) == 1 else _mixed(*attached)
+    return _mixed(body, *attached)
+
+
+def _mixed(*parts: DraftPart) -> DraftPart:
+    return DraftPart("multipart/mixed", sub_parts=parts)

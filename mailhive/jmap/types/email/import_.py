@@ -1,0 +1,98 @@
+"""Email/import (RFC 8621 §4.8)."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mailhive.errors import BlobNotFound
+from mailhive.jmap.arguments import REQUIRED, Argument, check_arguments
+from mailhive.jmap.checks import is_id, is_string, is_utc_date, map_of, nullable
+from mailhive.jmap.context import Account, Context
+from mailhive.jmap.errors import MethodError, SetError, invalid_properties
+from mailhive.jmap.registry import Property
+from mailhive.jmap.standard.creation_ids import resolve_object
+from mailhive.jmap.standard.validate import validate_create
+from mailhive.jmap.types.email.keywords import is_keywords, is_mailbox_ids
+from mailhive.jmap.types.email.store_message import analysed, filed, stored
+from mailhive.mime.headers import received_at
+from mailhive.model.blobid import split_blob_id
+from mailhive.model.email import NewEmail
+from mailhive.model.utcdate import parse_utc_date
+
+__all__ = ["import_"]
+
+ARGUMENTS = {
+    "ifInState": Argument(nullable(is_string)),
+    "emails": Argument(map_of(is_id, lambda v: isinstance(v, dict)), REQUIRED),
+}
+#: The EmailImport object.
+PROPERTIES = {
+    "blobId": Property(is_id),
+    "mailboxIds": Property(is_mailbox_ids, refers_to="Mailbox"),
+    "keywords": Property(is_keywords, {}),
+    "receivedAt": Property(nullable(is_utc_date), None),
+}
+
+_HEADER_FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
+
+
+async def import_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
+    account = context.account(arguments)
+    values = check_arguments(arguments, ARGUMENTS)
+    if len(values["emails"]) > context.limits.set:
+        raise MethodError("requestTooLarge", f"At most {context.limits.set} objects can be set")
+    if account.is_read_only:
+        raise MethodError("accountReadOnly")
+    prepared: dict[str, tuple[dict[str, Any], NewEmail]] = {}
+    not_created: dict[str, Any] = {}
+    for creation_id, data in values["emails"].items():
+        try:
+            prepared[creation_id] = await _prepare(context, account, data)
+        except SetError as error:
+            not_created[creation_id] = error.json()
+
+    def work(writer: Any) -> tuple[int, int, dict[str, Any]]:
+        old_state = writer.state("Email")
+        if values["ifInState"] not in (None, str(old_state)):
+            raise MethodError("stateMismatch", f"The state is {old_state}")
+        mailboxes = frozenset(writer.records("Mailbox"))
+        created = {}
+        for creation_id, (data, email) in prepared.items():
+            try:
+                created[creation_id] = filed(
+                    writer, account, context.limits, mailboxes, data, email
+                )
+            except SetError as error:
+                not_created[creation_id] = error.json()
+        return old_state, writer.state("Email"), created
+
+    old_state, new_state, created = await context.store.write(account.id, work)
+    context.created_ids.update({c: made["id"] for c, made in created.items()})
+    return {
+        "accountId": account.id,
+        "oldState": str(old_state),
+        "newState": str(new_state),
+        "created": created or None,
+        "notCreated": not_created or None,
+    }
+
+
+async def _prepare(
+    context: Context, account: Account, data: Mapping[str, Any]
+) -> tuple[dict[str, Any], NewEmail]:
+    resolved = resolve_object(data, PROPERTIES, context.created_ids)
+    whole, _ = validate_create(resolved, PROPERTIES)
+    blob_id = whole["blobId"]
+    try:
+        raw = await context.blobs.read(account.id, blob_id)
+    except BlobNotFound:
+        raise invalid_properties(["blobId"], "There is no such blob") from None
+    if not _HEADER_FIELD.search(raw.partition(b"\r\n\r\n")[0][:100_000]):
+        raise SetError("invalidEmail", "The blob does not begin with header fields")
+    if split_blob_id(blob_id)[1]:  # a part of another message becomes one by itself
+        blob_id = await stored(context, raw)
+    if whole["receivedAt"] is not None:
+        when = parse_utc_date(whole["receivedAt"])
+    else:
+        when = received_at(raw) or context.now()
+    return whole, await analysed(context, raw, blob_id, when)

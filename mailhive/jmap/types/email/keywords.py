@@ -1,0 +1,49 @@
+"""Keywords and mailboxes of an Email: what may change (RFC 8621 §4.1.1)."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mailhive.jmap.checks import is_reference, is_true, map_of
+from mailhive.jmap.errors import SetError, invalid_properties
+from mailhive.jmap.limits import Limits
+
+__all__ = ["MAX_KEYWORDS", "checked_keywords", "checked_mailboxes", "is_keyword", "is_keywords", "is_mailbox_ids"]
+
+#: Keywords of one Email; more is `tooManyKeywords`.
+MAX_KEYWORDS = 100
+
+# RFC 8621 §4.1.1: %x21-%x7e without ( ) { ] % * " \
+_KEYWORD = re.compile(r"[!#$&'+-\[^-z|}~]{1,255}", re.ASCII)
+
+
+def is_keyword(value: Any) -> bool:
+    return isinstance(value, str) and _KEYWORD.fullmatch(value) is not None
+
+
+is_keywords = map_of(is_keyword, is_true)
+is_mailbox_ids = map_of(is_reference, is_true)
+
+
+def checked_keywords(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keywords in lower case, as they are stored and returned."""
+    if not is_keywords(value):
+        raise invalid_properties(["keywords"], "Not a map of keywords to true")
+    keywords = tuple(sorted({k.lower() for k in value}))
+    if len(keywords) > MAX_KEYWORDS:
+        raise SetError("tooManyKeywords", f"An Email may have {MAX_KEYWORDS} keywords")
+    return keywords
+
+
+def checked_mailboxes(
+    value: Mapping[str, Any], known: Collection[str], limits: Limits
+) -> tuple[str, ...]:
+    """The mailboxes: at least one, each there, no more than an Email may be in."""
+    if not is_mailbox_ids(value) or not value:
+        raise invalid_properties(["mailboxIds"], "Not a map of at least one Id to true")
+    if not all(m in known for m in value):
+        raise invalid_properties(["mailboxIds"], "There is no such mailbox")
+    most = limits.mailboxes_per_email
+    if most is not None and len(value) > most:
+        raise SetError("tooManyMailboxes", f"An Email may be in {most} mailboxes")
+    return tuple(value)

@@ -1,0 +1,1 @@
+"""Mail semantics over the providers: blobs of an account, ingest, delivery, provisioning."""

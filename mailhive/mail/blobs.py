@@ -1,0 +1,84 @@
+"""Blobs as an account sees them: only its own, and slices of them (RFC 8620 §6)."""
+
+from typing import Any
+
+from attrs import frozen
+
+from mailhive.errors import BlobNotFound
+from mailhive.mime.transfer import apply_slices
+from mailhive.model.blobid import BlobSlice, split_blob_id
+
+__all__ = ["Blob", "BlobAccess"]
+
+
+@frozen
+class Blob:
+    """A readable blob: `size` octets, read in ranges without holding all of it.
+
+    A slice that is transfer-encoded is decoded as a whole when it is opened, as
+    a range of it cannot be found otherwise; `_data` then holds it.
+    """
+
+    id: str
+    size: int
+    _store: Any
+    _base: str
+    _start: int
+    _data: bytes | None = None
+
+    async def read(self, start: int = 0, length: int | None = None) -> bytes:
+        """The octets `[start, start+length)`, cut at the end."""
+        end = self.size if length is None else min(self.size, start + length)
+        if start >= end:
+            return b""
+        if self._data is not None:
+            return self._data[start:end]
+        return await self._store.read(self._base, self._start + start, end - start)
+
+
+@frozen
+class BlobAccess:
+    """Opens blobs on behalf of an account.
+
+    Whoever may read a message may read every slice of it, and a blob is an
+    account's own while an Email or an upload of the account refers to it.
+    """
+
+    blob_store: Any  # IBlobStore
+    mail_store: Any  # IMailStore
+    offload: Any
+
+    async def open(self, account_id: str, blob_id: str) -> Blob:
+        """The blob, or `BlobNotFound` if the account has none of that id."""
+        base, slices = split_blob_id(blob_id)
+        if not await self.mail_store.read(account_id, lambda r: r.has_blob(base)):
+            raise BlobNotFound(blob_id)
+        size = await self.blob_store.size(base)
+        start, encoded = _plain_prefix(size, slices, blob_id)
+        if not encoded:
+            length = slices[-1].length if slices else size
+            return Blob(blob_id, length, self.blob_store, base, start)
+        first, *rest = encoded
+        raw = await self.blob_store.read(base, start + first.start, first.length)
+        whole = (BlobSlice(0, len(raw), first.encoding), *rest)
+        data = await self.offload(apply_slices, raw, whole)
+        return Blob(blob_id, len(data), self.blob_store, base, 0, data)
+
+    async def read(self, account_id: str, blob_id: str) -> bytes:
+        """All octets of a blob."""
+        return await (await self.open(account_id, blob_id)).read()
+
+
+def _plain_prefix(
+    size: int, slices: tuple[BlobSlice, ...], blob_id: str
+) -> tuple[int, tuple[BlobSlice, ...]]:
+    """Where the slices that need no decoding lead, and the slices left after them."""
+    start = 0
+    for index, part in enumerate(slices):
+        if part.start + part.length > size:
+            raise BlobNotFound(blob_id)
+        if part.encoding != "n":
+            return start, slices[index:]
+        start += part.start
+        size = part.length
+    return start, ()

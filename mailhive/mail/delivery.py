@@ -1,0 +1,124 @@
+"""Local delivery: a message into the inboxes of its recipients (RFC 5321 §4.4)."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailhive.errors import NotFound, TemporaryFailure
+from mailhive.interfaces.delivery import IDelivery
+from mailhive.mail.analyse import analyse
+from mailhive.mail.provision import Accounts
+from mailhive.model.email import NewEmail
+from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.model.principal import Principal
+
+__all__ = ["LocalDelivery", "OverQuota", "add_within_quota"]
+
+
+class OverQuota(TemporaryFailure):
+    """The account has no room for the message; it may have later (RFC 3463 X.2.2)."""
+
+
+def add_within_quota(
+    writer: Any,
+    email: NewEmail,
+    mailbox_ids: Iterable[str],
+    keywords: Iterable[str],
+    quota: int | None,
+) -> tuple[str, str]:
+    """File an Email unless the account's quota, in octets, forbids it; `OverQuota` then."""
+    if quota is not None and writer.storage_usage() + email.size > quota:
+        raise OverQuota("The account is over its quota")
+    email_id, thread_id = writer.add_email(email, tuple(mailbox_ids), tuple(keywords))
+    return email_id, thread_id
+
+
+@implementer(IDelivery)
+@frozen
+class LocalDelivery:
+    """Delivers to the accounts of a directory's principals, all of them or none.
+
+    A peer of SMTP is told one thing for all its recipients and sends to all of
+    them again if that was a failure (RFC 5321 §4.2.5), so when one account
+    cannot take the message now it is taken out of the others.
+    """
+
+    directory: Any  # IDirectory
+    accounts: Accounts
+    blob_store: Any  # IBlobStore
+    offload: Callable[..., Any]
+    now: Callable[[], int]
+    _log = Logger()
+
+    def check_recipient(self, address: str) -> Deferred[bool]:
+        return ensureDeferred(self._check_recipient(address))
+
+    async def _check_recipient(self, address: str) -> bool:
+        return bool(await self.directory.recipients(address))
+
+    def deliver(self, envelope: Envelope, blob_id: str) -> Deferred[tuple[RecipientOutcome, ...]]:
+        return ensureDeferred(self._deliver(envelope, blob_id))
+
+    async def _deliver(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
+        try:
+            reached: dict[str, Principal] = {}
+            for address in envelope.recipients:
+                principals = await self.directory.recipients(address)
+                if not principals:  # gone since RCPT: the sender will hear at the next try
+                    raise TemporaryFailure(f"{address} is no longer known")
+                reached.update((p.name, p) for p in principals)
+            raw = await self.blob_store.read(blob_id)
+            email = await self.offload(analyse, raw, blob_id, self.now())
+            await self._file(email, list(reached.values()))
+        except OverQuota as error:
+            return _all(envelope, 452, "4.2.2", str(error))
+        except TemporaryFailure as error:
+            self._log.warn("Delivery put off: {reason}", reason=str(error), blob=blob_id)
+            return _all(envelope, 451, "4.3.0", "Cannot deliver now, try again later")
+        return _all(envelope, 250, "2.1.5", "Delivered")
+
+    async def _file(self, email: NewEmail, principals: list[Principal]) -> None:
+        """Into every inbox; when one fails, out of the others and raise why."""
+        results = await DeferredList(
+            [ensureDeferred(self._file_one(email, p)) for p in principals], consumeErrors=True
+        )
+        failures = [value for succeeded, value in results if not succeeded]
+        if not failures:
+            return
+        for succeeded, value in results:
+            if succeeded:
+                account_id, email_id = value
+                await self.accounts.store.write(account_id, _destroy, email_id)
+        for failure in failures:
+            if not failure.check(TemporaryFailure):
+                self._log.failure("Delivery failed", failure=failure)
+        raise next(
+            (f.value for f in failures if f.check(OverQuota)), TemporaryFailure("store failure")
+        )
+
+    async def _file_one(self, email: NewEmail, principal: Principal) -> tuple[str, str]:
+        account_id = await self.accounts.ensure(principal.name)
+        email_id = await self.accounts.store.write(
+            account_id, _add_to_inbox, email, principal.quota
+        )
+        return account_id, email_id
+
+
+def _add_to_inbox(writer: Any, email: NewEmail, quota: int | None) -> str:
+    inbox = next(r.id for r in writer.records("Mailbox").values() if r.data["role"] == "inbox")
+    return add_within_quota(writer, email, [inbox], (), quota)[0]
+
+
+def _destroy(writer: Any, email_id: str) -> None:
+    try:
+        writer.destroy_email(email_id)
+    except NotFound:  # the user was quicker
+        pass
+
+
+def _all(envelope: Envelope, code: int, enhanced: str, text: str) -> tuple[RecipientOutcome, ...]:
+    return tuple(RecipientOutcome(r, code, enhanced, text) for r in envelope.recipients)
