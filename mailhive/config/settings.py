@@ -33,6 +33,7 @@ from mailhive.config.tables import (
 __all__ = [
     "BlobSettings",
     "DirectorySettings",
+    "FilePath",
     "JmapSettings",
     "ListenerSettings",
     "ServerSettings",

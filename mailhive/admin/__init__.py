@@ -1,0 +1,1 @@
+"""The `mailhive` command: one module per subcommand."""

@@ -1,0 +1,17 @@
+"""The `mailhive` command itself."""
+
+import click
+
+from mailhive import __version__
+from mailhive.admin.check import check
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mailhive", message="%(prog)s %(version)s")
+def main() -> None:
+    """Look after a mailhive mail daemon.  `twistd mailhive` runs it."""
+
+
+main.add_command(check)

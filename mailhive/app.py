@@ -1,0 +1,202 @@
+"""Settings become providers, providers become listeners, and all of it one service.
+
+The only place that knows which concrete things there are: by name, through the
+registry.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from mailhive.config.settings import FilePath, ListenerSettings, Settings
+from mailhive.daemon import Daemon, ListenerService, Offload, as_service
+from mailhive.jmap.api import JmapApi
+from mailhive.jmap.limits import Limits
+from mailhive.jmap.registry import Registry
+from mailhive.mail.blobs import BlobAccess
+from mailhive.mail.delivery import LocalDelivery
+from mailhive.mail.provision import Accounts
+from mailhive.registry import provider
+from mailhive.sockets import open_sockets
+from mailhive.tls import server_context
+
+__all__ = ["BuildContext", "Listener", "Services", "build", "limits_of"]
+
+_log = Logger()
+
+
+@frozen
+class BuildContext:
+    """What a provider's `build` may use.
+
+    `offload(function, *arguments)` runs something on a thread and returns its
+    Deferred.  `directory` is there for authentication strategies only.
+    """
+
+    reactor: Any
+    data_dir: FilePath
+    offload: Callable[..., Deferred[Any]]
+    directory: Any = None  # IDirectory
+
+
+@frozen
+class Services:
+    """What listeners share.  Services added to `parent` start before them and stop after."""
+
+    config: Settings
+    hostname: str
+    limits: Limits
+    blobs: Any  # IBlobStore
+    mail_store: Any  # IMailStore
+    directory: Any  # IDirectory
+    strategies: tuple[Any, ...]  # IAuthenticationStrategy, in the order in which they are tried
+    delivery: Any  # IDelivery
+    jmap_api: JmapApi
+    offload: Callable[..., Deferred[Any]]
+    reactor: Any
+    parent: MultiService
+
+
+@frozen
+class Listener:
+    """A listener as its protocol sees it.
+
+    `tls` is none, implicit or starttls.  With starttls the protocol starts TLS
+    with `context_factory`; with implicit that is done around it.
+    """
+
+    name: str
+    tls: str
+    base_url: str | None  # where clients find it, without a slash at its end
+    settings: Any  # an instance of the protocol's own settings class
+    context_factory: Any = None
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The one table of limits, as the configuration has it."""
+    jmap = settings.jmap
+    return Limits(
+        request_size=jmap.limits.request_size,
+        calls=jmap.limits.calls,
+        concurrent_requests=jmap.limits.concurrent_requests,
+        concurrent_uploads=jmap.limits.concurrent_uploads,
+        get=jmap.limits.get,
+        set=jmap.limits.set,
+        email_get_full=jmap.limits.email_get_full,
+        upload_size=jmap.upload.max_size,
+        upload_quota=jmap.upload.quota,
+        email_size=jmap.email.max_size,
+        email_attachments_size=jmap.email.max_size_attachments,
+    )
+
+
+def build(settings: Settings, reactor: Any) -> Daemon:
+    """The daemon, with its addresses bound but nothing started.
+
+    `ListenError` tells of every address that cannot be had.
+    """
+    daemon = Daemon(settings.server.data_dir, reactor)
+    services = _services(settings, reactor, daemon.providers)
+    wanted = {
+        name: listener
+        for name, listener in settings.server.listener.items()
+        if settings.jmap.enabled or listener.protocol != "jmap"
+    }
+    factories = {
+        name: _factory(name, listener, services, reactor) for name, listener in wanted.items()
+    }
+    sockets = open_sockets({name: listener.bind for name, listener in wanted.items()}, reactor)
+    for name, listener in wanted.items():
+        ListenerService(
+            name, listener.protocol, sockets[name], factories[name], reactor
+        ).setServiceParent(daemon.listeners)
+    return daemon
+
+
+def _services(settings: Settings, reactor: Any, parent: MultiService) -> Services:
+    offload = Offload(reactor)
+    context = BuildContext(reactor, settings.server.data_dir, offload)
+    blobs = _build(settings.blob[settings.storage.blob], context)
+    mail_store = _build(settings.store[settings.storage.mail], context)
+    directory = _build(settings.directory[settings.jmap.directory], context)
+    context = evolve(context, directory=directory)
+    strategies = tuple(
+        provider("authentication", name).build(settings.jmap.strategies[name], context)
+        for name in settings.jmap.authentication
+    )
+    for started in (offload, blobs, mail_store, directory, *strategies):
+        as_service(started).setServiceParent(parent)
+
+    def now() -> int:
+        return int(reactor.seconds() * 1000)
+
+    limits = limits_of(settings)
+    accounts = Accounts(mail_store)
+    return Services(
+        config=settings,
+        hostname=settings.server.hostname,
+        limits=limits,
+        blobs=blobs,
+        mail_store=mail_store,
+        directory=directory,
+        strategies=strategies,
+        delivery=LocalDelivery(
+            directory=directory, accounts=accounts, blob_store=blobs, offload=offload, now=now
+        ),
+        jmap_api=JmapApi(
+            registry=Registry.load(),
+            limits=limits,
+            store=mail_store,
+            blobs=BlobAccess(blob_store=blobs, mail_store=mail_store, offload=offload),
+            accounts=accounts,
+            hostname=settings.server.hostname,
+            offload=offload,
+            now=now,
+            on_failure=_report,
+            provisioning=settings.jmap.user_provisioning,
+        ),
+        offload=offload,
+        reactor=reactor,
+        parent=parent,
+    )
+
+
+def _build(table: Any, context: BuildContext) -> Any:
+    return table.provider.build(table.settings, context)
+
+
+def _factory(name: str, listener: ListenerSettings, services: Services, reactor: Any) -> Any:
+    context_factory = None
+    if listener.certificate is not None and listener.private_key is not None:
+        context_factory = server_context(listener.certificate, listener.private_key)
+    maker = listener.provider.build(
+        listener.settings,
+        BuildContext(reactor, services.config.server.data_dir, services.offload),
+    )
+    factory = maker.make_factory(
+        name,
+        Listener(name, listener.tls, listener.base_url, listener.settings, context_factory),
+        services,
+        reactor,
+    )
+    if listener.tls == "implicit":
+        return _Tls(context_factory, factory)
+    return factory
+
+
+class _Tls(TLSMemoryBIOFactory):
+    """A protocol inside of TLS from the first octet."""
+
+    def __init__(self, context_factory: Any, factory: Any) -> None:
+        super().__init__(context_factory, False, factory)
+        self.drain = getattr(factory, "drain", lambda: None)
+
+
+def _report(method: str, error: Exception) -> None:
+    _log.failure("{method} failed", Failure(error), method=method)

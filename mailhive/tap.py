@@ -1,0 +1,58 @@
+"""The `twistd mailhive` command."""
+
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+from twisted.python import usage
+
+from mailhive import __version__
+from mailhive.app import build
+from mailhive.config.load import LoadedConfig, load
+from mailhive.errors import MailhiveError
+
+__all__ = ["Options", "makeService"]
+
+
+class Options(usage.Options):
+    """Reads the configuration while the command line is, so that its mistakes end up there."""
+
+    synopsis = "[options]"
+    longdesc = "A mail daemon: mail in by SMTP, read by JMAP."
+    optParameters = [["config", "c", "mailhive.toml", "The configuration file."]]  # noqa: RUF012
+
+    loaded: LoadedConfig
+
+    def opt_version(self) -> None:
+        """Print the version of mailhive and exit."""
+        print(f"mailhive {__version__}")  # noqa: T201
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        try:
+            self.loaded = load(Path(self["config"]))
+        except MailhiveError as error:
+            raise SystemExit(str(error)) from None
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """The daemon, bound to its addresses."""
+    if reactor is None:
+        from twisted.internet import reactor
+    try:
+        daemon = build(options.loaded.settings, reactor)
+    except MailhiveError as error:
+        raise SystemExit(f"mailhive: {error}") from None
+    parent = _OneMessage()
+    daemon.setServiceParent(parent)
+    return parent
+
+
+class _OneMessage(MultiService):
+    """Makes an error that a person can mend one message and exit status 1."""
+
+    def startService(self) -> None:
+        try:
+            super().startService()
+        except MailhiveError as error:
+            raise SystemExit(f"mailhive: {error}") from None
