@@ -1,0 +1,24 @@
+"""The id of a blob: `b` and the base-32 digits of the SHA-256 of its octets."""
+
+import re
+from base64 import b32decode, b32encode
+
+__all__ = ["digest_of", "id_of"]
+
+_BLOB_ID = re.compile(r"b[a-z2-7]{52}", re.ASCII)
+
+
+def id_of(digest: bytes) -> str:
+    """The id of the blob whose SHA-256 is `digest`."""
+    return "b" + b32encode(digest).rstrip(b"=").lower().decode("ascii")
+
+
+def digest_of(wire: str) -> bytes | None:
+    """The digest that `wire` is the id of, or None if it is no id of ours.
+
+    Each digest has one id: the unused bits of the last digit must be zero.
+    """
+    if _BLOB_ID.fullmatch(wire) is None:
+        return None
+    digest = b32decode(wire[1:].upper() + "====")
+    return digest if id_of(digest) == wire else None
