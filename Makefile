@@ -32,10 +32,8 @@ docs: .venv/.installed
 clean:
 	rm -rf .venv build *.egg-info
 
-.venv/bin/python:
+.venv/.installed: $(SOURCES)
 	$(PYTHON) -m venv .venv
-
-.venv/.installed: .venv/bin/python $(SOURCES)
 	$(PIP) install --quiet --editable .
 	touch $@
 
