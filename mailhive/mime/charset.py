@@ -43,7 +43,15 @@ _SUPERSETS = {
     "x-sjis": "cp932",
 }
 # Codecs of Python that are no charsets; some take quadratic time.
-_NO_CHARSETS = {"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"}
+_NO_CHARSETS = {
+    "idna",
+    "mbcs",
+    "oem",
+    "punycode",
+    "raw-unicode-escape",
+    "undefined",
+    "unicode-escape",
+}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: Octets looked at to guess an undeclared charset.
 _SAMPLE = 16_384

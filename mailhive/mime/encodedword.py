@@ -3,7 +3,7 @@
 import binascii
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 
 from mailhive.mime import charset, transfer
 
@@ -16,6 +16,7 @@ _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 _ROOM = 75 - len("=?utf-8?q??=")
 # What stands for itself in a phrase (RFC 2047 §5), the narrowest context.
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_Q_LENGTH = [1 if octet in _PLAIN or octet == 0x20 else 3 for octet in range(256)]
 
 
 def clean(text: str) -> str:
@@ -75,32 +76,35 @@ def _decode(octets: bytes, label: str) -> str:
     return _CONTROL.sub("", charset.decode(octets, label)[0])
 
 
-def encode_words(text: str) -> Iterable[str]:
+def encode_words(text: str) -> Iterator[str]:
     """`text` as encoded-words of UTF-8, each within 75 characters, to be parted by white space."""
     octets = text.encode("utf-8")
-    escaped = sum(1 for octet in octets if octet not in _PLAIN and octet != 0x20)
-    if escaped * 2 > len(octets) / 3:  # base64 is shorter
-        for chunk in _chunks(text, lambda octet: 1, _ROOM // 4 * 3):
+    plain = sum(octet in _PLAIN for octet in octets)
+    if plain * 2 < len(octets):  # base64 is shorter, or about as long
+        for chunk in _chunks(text, [1] * 256, _ROOM // 4 * 3):
             yield f"=?utf-8?b?{binascii.b2a_base64(chunk, newline=False).decode('ascii')}?="
     else:
-        for chunk in _chunks(text, lambda o: 1 if o in _PLAIN or o == 0x20 else 3, _ROOM):
+        for chunk in _chunks(text, _Q_LENGTH, _ROOM):
             content = "".join(
                 chr(o) if o in _PLAIN else "_" if o == 0x20 else f"={o:02X}" for o in chunk
             )
             yield f"=?utf-8?q?{content}?="
 
 
-def _chunks(text: str, cost, room: int) -> Iterable[bytes]:  # type: ignore[no-untyped-def]
-    """Whole characters of `text` in UTF-8, as many at a time as there is room for."""
+def _chunks(text: str, lengths: Sequence[int], room: int) -> Iterator[bytes]:
+    """Whole characters of `text` in UTF-8, as many at a time as there is room for.
+
+    `lengths` has what each octet takes.
+    """
     chunk = b""
     used = 0
     for character in text:
         octets = character.encode("utf-8")
-        price = sum(cost(octet) for octet in octets)
-        if used + price > room:
+        length = sum(lengths[octet] for octet in octets)
+        if used + length > room:
             yield chunk
             chunk, used = b"", 0
         chunk += octets
-        used += price
+        used += length
     if chunk:
         yield chunk

@@ -2,7 +2,15 @@
 
 import re
 
-__all__ = ["Fields", "Headers", "comment_end", "parse_fields", "split_angles", "strip_comments", "unfold"]
+__all__ = [
+    "Fields",
+    "Headers",
+    "comment_end",
+    "parse_fields",
+    "split_angles",
+    "strip_comments",
+    "unfold",
+]
 
 #: Header fields in order: the name as written and the value in Raw form.
 Fields = list[tuple[str, str]]

@@ -244,27 +244,27 @@ def _describe(fields: Fields, default: str) -> tuple[Part, str | None]:
     part = _part(default)
     part.fields = fields
     parameters: dict[str, str] = {}
-    if (value := content.get("content-type")) is not None:
-        media_type, parameters = parse_parameters(value)
+    if (content_type := content.get("content-type")) is not None:
+        media_type, parameters = parse_parameters(content_type)
         # RFC 2045 §5.2: one that cannot be read is as good as none.
         part.type = media_type if _MEDIA_TYPE.fullmatch(media_type) else "text/plain"
         part.charset = parameters.get("charset") or None
         part.name = parameters.get("name") or None
     if part.charset is None and part.type.startswith("text/"):
         part.charset = "us-ascii"
-    if (value := content.get("content-disposition")) is not None:
-        disposition, named = parse_parameters(value)
+    if (content_disposition := content.get("content-disposition")) is not None:
+        disposition, named = parse_parameters(content_disposition)
         part.disposition = disposition or None
         part.name = named.get("filename") or part.name
-    if (value := content.get("content-id")) is not None:
-        around, within = split_angles(unfold(value))
+    if (content_id := content.get("content-id")) is not None:
+        around, within = split_angles(unfold(content_id))
         part.cid = (within or around)[0].strip() or None
-    if (value := content.get("content-language")) is not None:
-        tags = (tag.strip() for tag in strip_comments(unfold(value)).split(","))
+    if (languages := content.get("content-language")) is not None:
+        tags = (tag.strip() for tag in strip_comments(unfold(languages)).split(","))
         part.language = [tag for tag in tags if tag] or None
-    if (value := content.get("content-location")) is not None:
+    if (location := content.get("content-location")) is not None:
         # RFC 2557 §4.4.1: white space in it comes from folding.
-        part.location = "".join(decode_words(unfold(value).strip()).split()) or None
+        part.location = "".join(decode_words(unfold(location).strip()).split()) or None
     if part.type.startswith("multipart/"):
         boundary = parameters.get("boundary", "").rstrip()
         return part, boundary if len(boundary) <= _MAX_BOUNDARY else None

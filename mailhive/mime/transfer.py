@@ -22,7 +22,14 @@ _CHUNK = 1 << 20
 # Trailing white space was added in transport (RFC 2045 §6.7 rule 3).
 _PADDING = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n)")
 _BAD_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*+(?:\r?\n|\Z))")
-_LETTERS = {"": "n", "7bit": "n", "8bit": "n", "binary": "n", "base64": "b", "quoted-printable": "q"}
+_LETTERS = {
+    "": "n",
+    "7bit": "n",
+    "8bit": "n",
+    "binary": "n",
+    "base64": "b",
+    "quoted-printable": "q",
+}
 
 
 def encoding_of(value: str | None) -> tuple[str, bool]:
