@@ -13,7 +13,10 @@ class IListenerFactory(Interface):
     def make_factory(name: str, listener, services, reactor):
         """Return the `IProtocolFactory` that serves connections of this listener.
 
-        `listener` is the listener's `config.ListenerSettings`; `services` the
-        `app.Services` with every shared provider.  Makes no I/O; whatever must
-        stop with the daemon is added to `services.parent`.
+        `listener` is an `app.Listener`: what the configuration says of this one;
+        `services` the `app.Services` with every shared provider.  Makes no I/O;
+        whatever must start and stop with the daemon is added to `services.parent`.
+
+        The factory may have `drain()`: called once nothing new is accepted, it
+        lets connections end and returns a Deferred that fires when they have.
         """

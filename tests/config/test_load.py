@@ -56,7 +56,7 @@ MISTAKES = {
                         'allowed is "Name: Value"'),
     "name of a header field": ("+[jmap.http]\nheaders = 'X Y: z'", 9, "jmap.http.headers",
                                'allowed is "Name: Value"'),
-    "control character": (r'+[jmap.http]' '\n' r'headers = "X: a\r\nY: b"', 9,
+    "control character": ('+[jmap.http]\nheaders = "X: a\\r\\nY: b"', 9,
                           "jmap.http.headers", "control characters"),
     "header of the connection": ("+[jmap.http]\nheaders = 'Content-Length: 3'", 9,
                                  "jmap.http.headers", "belongs to the connection"),
@@ -94,7 +94,8 @@ MISTAKES = {
                           'no table [directory."ldap"]; allowed: "memory"'),
     "missing store": ("+[storage]\nmail = 'big'", 9, "storage.mail", 'no table [store."big"]'),
     "missing blob store": ("+[storage]\nblob = 's3'", 9, "storage.blob", 'no table [blob."s3"]'),
-    "type of a store": ("+[store.a]\ntype = 'papyrus'", 9, "store.a.type", '"papyrus" is not known'),
+    "type of a store": ("+[store.a]\ntype = 'papyrus'", 9, "store.a.type",
+                        '"papyrus" is not known'),
     "authentication": ("5:directory = 'memory'\nauthentication = ['basic', 'psychic']", 6,
                        "jmap.authentication", '"psychic" is not known; allowed: "basic"'),
     "strategy that is not asked for": (
