@@ -41,6 +41,7 @@ from mailhive.blobs.names import id_of
 from mailhive.blobs.pack import (
     BLOB,
     PACK_HEADER_SIZE,
+    RECORD_SIZE,
     Batch,
     Pack,
     PackUnreadable,
@@ -166,7 +167,7 @@ class Engine:
                 if spools:
                     sync_directory(self.files)
                 with self._index.transaction():
-                    self._index.set_end(batch.pack.number, batch.end)
+                    self._index.extend(batch.pack.number, batch.end, batch.deletions)
                     for digest, location in changes.items():
                         if location is not None:
                             self._index.put(digest, location)
@@ -273,13 +274,15 @@ class Engine:
 
     def _begin_compaction(self) -> None:
         self._may_compact = False
-        worth = [
-            (usage.live / usage.end, number)
-            for number, usage in self._index.packs().items()
-            if usage.end > min(_WORTH_COMPACTING, self._pack_size)
-            and usage.live * 2 < usage.end
-            and number not in self._damaged
-        ]
+        packs = self._index.packs()
+        first = min(pack_numbers(self.packs), default=0)
+        worth = []
+        for number, usage in packs.items():
+            # What the oldest pack says of deletions is of no use any more.
+            needed = usage.live + (usage.deletions * RECORD_SIZE if number != first else 0)
+            large_enough = usage.end > min(_WORTH_COMPACTING, self._pack_size)
+            if large_enough and needed * 2 < usage.end and number not in self._damaged:
+                worth.append((needed / usage.end, number))
         if not worth:
             return
         _, number = min(worth)
@@ -291,8 +294,7 @@ class Engine:
             self._damaged.add(number)
             self.log.critical("{error}; it cannot be compacted", error=str(error))
             return
-        oldest = pack_numbers(self.packs)[0] == number
-        self._compaction = _Compaction(pack, pack.scan(PACK_HEADER_SIZE), oldest)
+        self._compaction = _Compaction(pack, pack.scan(PACK_HEADER_SIZE), number == first)
 
     def _copy_slice(self, compaction: _Compaction) -> bool:
         """Copy what is of use among the next records; True when there were no more."""
@@ -316,7 +318,7 @@ class Engine:
                     break
             batch.write()
             with self._index.transaction():
-                self._index.set_end(batch.pack.number, batch.end)
+                self._index.extend(batch.pack.number, batch.end, batch.deletions)
                 for digest, location in moved.items():
                     self._index.put(digest, location)
         return finished

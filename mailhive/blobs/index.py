@@ -26,7 +26,10 @@ _BUSY_TIMEOUT = 10_000  # milliseconds
 # `live` is kept by the triggers: octets of records that are still of use, their
 # headers of 64 octets (`pack.RECORD_SIZE`) included.
 _SCHEMA = """
-CREATE TABLE pack (number INTEGER PRIMARY KEY, end INTEGER NOT NULL, live INTEGER NOT NULL);
+CREATE TABLE pack (
+    number INTEGER PRIMARY KEY, end INTEGER NOT NULL,
+    deletions INTEGER NOT NULL, live INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE blob (
     digest BLOB PRIMARY KEY, pack INTEGER NOT NULL, start INTEGER NOT NULL,
     length INTEGER NOT NULL, committed REAL NOT NULL
@@ -43,6 +46,9 @@ CREATE TRIGGER blob_move AFTER UPDATE OF pack ON blob WHEN new.pack <> old.pack 
 END;
 PRAGMA user_version = 1;
 """
+_EXTEND = """INSERT INTO pack (number, end, deletions) VALUES (?, ?, ?)
+    ON CONFLICT (number) DO UPDATE SET end = excluded.end,
+    deletions = deletions + excluded.deletions"""
 _PUT = """INSERT INTO blob VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET
     pack = excluded.pack, start = excluded.start, length = excluded.length,
     committed = excluded.committed"""
@@ -64,9 +70,14 @@ class Location:
 
 @frozen
 class Usage:
-    """A pack as the index knows it: indexed up to `end`, of which `live` octets are in use."""
+    """A pack as the index knows it: indexed up to `end`.
+
+    Records of stored blobs take `live` octets of it; `deletions` is the number of
+    records of deletions.
+    """
 
     end: int
+    deletions: int
     live: int
 
 
@@ -135,13 +146,12 @@ class Index(IndexReader):
         self._connection.execute("DELETE FROM blob WHERE digest = ?", (digest,))
 
     def packs(self) -> dict[int, Usage]:
-        rows = self._connection.execute("SELECT number, end, live FROM pack")
-        return {number: Usage(end, live) for number, end, live in rows}
+        rows = self._connection.execute("SELECT number, end, deletions, live FROM pack")
+        return {number: Usage(*usage) for number, *usage in rows}
 
-    def set_end(self, pack: int, end: int) -> None:
-        """Say that a pack is indexed up to `end`."""
-        sql = "INSERT INTO pack VALUES (?, ?, 0) ON CONFLICT (number) DO UPDATE SET end = ?2"
-        self._connection.execute(sql, (pack, end))
+    def extend(self, pack: int, end: int, deletions: int) -> None:
+        """Say that a pack is indexed up to `end`, by which it has so many more deletions."""
+        self._connection.execute(_EXTEND, (pack, end, deletions))
 
     def forget_pack(self, pack: int) -> int:
         """Forget a pack and every blob that should be in it; returns how many were."""

@@ -211,6 +211,7 @@ class Batch:
         self.pack = pack
         self.start = pack.end
         self.end = pack.end
+        self.deletions = 0
         self._parts: list[bytes] = []
 
     def blob(self, digest: bytes, body: bytes, committed: float) -> int:
@@ -223,6 +224,7 @@ class Batch:
     def deleted(self, digest: bytes, now: float) -> None:
         """Add the deletion of a blob."""
         self._add(DELETED, digest, 0, now)
+        self.deletions += 1
 
     def write(self) -> None:
         """Make it durable.  OSError when that failed."""

@@ -1,7 +1,7 @@
 """Opening a store: bring the index up to what the packs and files say."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from mailhive.blobs.index import OWN_FILE, Index, IndexUnusable, Location
 from mailhive.blobs.names import digest_of
 from mailhive.blobs.pack import (
     BLOB,
+    DELETED,
     PACK_HEADER_SIZE,
     Pack,
     PackUnreadable,
@@ -101,7 +102,7 @@ def _replay(index: Index, packs: Path, number: int, start: int, *, last: bool) -
             return
         log.critical("{error}; its blobs cannot be indexed", error=str(error))
         with index.transaction():
-            index.set_end(number, start)
+            index.extend(number, start, 0)
         return
     try:
         end = start = max(start, PACK_HEADER_SIZE)
@@ -117,9 +118,9 @@ def _replay(index: Index, packs: Path, number: int, start: int, *, last: bool) -
         pack.close()
 
 
-def _index_records(index: Index, number: int, records: Iterable[Record], end: int) -> None:
+def _index_records(index: Index, number: int, records: Sequence[Record], end: int) -> None:
     with index.transaction():
-        index.set_end(number, end)
+        index.extend(number, end, sum(record.kind == DELETED for record in records))
         for record in records:
             if record.kind == BLOB:
                 at = Location(number, record.start, record.length, record.committed)

@@ -2,12 +2,13 @@
 
 import errno
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import pytest_twisted
 from pytest_twisted import ensureDeferred
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
 
@@ -53,7 +54,7 @@ class TestMemoryBlobStore(BlobStoreConformance):
 
 
 def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @ensureDeferred
@@ -98,18 +99,12 @@ async def test_stopping_finishes_what_was_begun(tmp_path):
     store = make_store(tmp_path, largest_packed=1000)
     store.startService()
     commits = [store_blob(store, b"%d" % i * i) for i in range(1, 400)]
-    done = gatherResults([ensure(commit) for commit in commits])
+    done = gatherResults([Deferred.fromCoroutine(commit) for commit in commits])
     await store.stopService()
     ids = await done
     store.startService()
     assert sorted(await store.older_than(9e9)) == sorted(ids)
     await store.stopService()
-
-
-def ensure(coroutine):
-    from twisted.internet.defer import Deferred
-
-    return Deferred.fromCoroutine(coroutine)
 
 
 @ensureDeferred
@@ -250,12 +245,10 @@ async def test_reads_survive_compaction(tmp_path):
         assert content == b"%d" % (ids.index(kept[number % len(kept)])) * 400
     await store.stopService()
     assert not (tmp_path / "packs" / "00000001.pack").exists()
-    for blob in set(ids) - set(kept):
-        store.startService()
-        with pytest.raises(BlobNotFound):
-            await store.read(blob)
-        await store.stopService()
-        break
+    store.startService()
+    with pytest.raises(BlobNotFound):
+        await store.read(ids[1])
+    await store.stopService()
 
 
 @ensureDeferred

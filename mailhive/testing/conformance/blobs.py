@@ -1,8 +1,8 @@
 """What every `IBlobStore` does.
 
-    class TestMyStore(BlobStoreConformance):
-        @pytest.fixture
-        def store(self): ...          # an open, empty store
+class TestMyStore(BlobStoreConformance):
+    @pytest.fixture
+    def store(self): ...          # an open, empty store
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pytest_twisted import ensureDeferred
+from pytest_twisted import ensureDeferred  # type: ignore[import-untyped]
 from twisted.internet.defer import gatherResults
 from zope.interface.verify import verifyObject
 
