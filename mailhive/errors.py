@@ -12,6 +12,7 @@ __all__ = [
     "MailhiveError",
     "NotFound",
     "TemporaryFailure",
+    "UnsupportedFilter",
 ]
 
 
@@ -36,3 +37,7 @@ class TemporaryFailure(MailhiveError):
 
     SMTP turns it into a 4xx reply, JMAP into `serverUnavailable`.
     """
+
+
+class UnsupportedFilter(MailhiveError):
+    """The filter asks for more than can be computed (RFC 8620 §5.5)."""

@@ -1,0 +1,1 @@
+"""Mail store providers: accounts, their objects and what changed in them."""

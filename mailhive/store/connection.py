@@ -1,0 +1,130 @@
+"""One open database file: a thin wrapper of an apsw connection.
+
+The modules that hold SQL use nothing of SQLite but `execute`, `row`, `value` and
+`rows` with `?` parameters.  A connection is used by one thread at a time, not
+always the same.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+__all__ = ["Connection", "is_storage_failure"]
+
+#: What reads of several ids are padded to, so that few statements are compiled.
+_BATCHES = (1, 8, 64)
+
+_STORAGE_FAILURES = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.InterruptError,
+    apsw.IOError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.PermissionsError,
+    apsw.ProtocolError,
+    apsw.ReadOnlyError,
+)
+
+
+def is_storage_failure(error: BaseException) -> bool:
+    """Is it the disk or the file that failed, not the statement?"""
+    return isinstance(error, _STORAGE_FAILURES)
+
+
+class Connection:
+    """A connection to the file at `path`, which is made if it does not exist.
+
+    `busy_timeout` is in seconds; with 0 it never waits for another connection.
+    `cache` is the size of its page cache in octets.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout: float = 10.0, cache: int = 2 << 20) -> None:
+        self.path = path
+        if not path.exists():
+            path.touch(mode=0o600)
+        self._apsw = apsw.Connection(str(path))
+        self._apsw.set_busy_timeout(int(busy_timeout * 1000))
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            f"cache_size = -{cache >> 10}",
+            "temp_store = MEMORY",
+            "journal_size_limit = 16777216",
+            "trusted_schema = OFF",
+        ):
+            self._apsw.execute(f"PRAGMA {pragma}")
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._apsw.in_transaction
+
+    def define(self, name: str, function: Callable[..., Any], arguments: int) -> None:
+        """Let statements call a deterministic Python function."""
+        self._apsw.create_scalar_function(name, function, arguments, deterministic=True)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Run a statement, or a script without parameters."""
+        for _ in self._apsw.execute(sql, parameters):
+            pass
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row of the result, or None."""
+        cursor = self._apsw.execute(sql, parameters)
+        try:
+            return next(cursor, None)
+        finally:
+            cursor.close(True)
+
+    def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self.row(sql, parameters)
+        return None if row is None else row[0]
+
+    def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Every row of the result."""
+        return self._apsw.execute(sql, parameters).fetchall()
+
+    def rows(
+        self, sql: str, parameters: Sequence[Any] = ()
+    ) -> Generator[tuple[Any, ...], None, None]:
+        """The rows of the result, computed as they are asked for."""
+        cursor = self._apsw.execute(sql, parameters)
+        try:
+            yield from cursor
+        finally:
+            cursor.close(True)
+
+    def rows_of(self, sql: str, ids: Iterable[int]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a statement whose one `{ids}` stands for the list of `ids`."""
+        ids = list(ids)
+        while ids:
+            size = next((size for size in _BATCHES if size >= len(ids)), _BATCHES[-1])
+            batch, ids = ids[:size], ids[size:]
+            batch += batch[-1:] * (size - len(batch))
+            yield from self.rows(sql.replace("{ids}", "?" + ", ?" * (size - 1)), batch)
+
+    @contextmanager
+    def transaction(self, kind: str = "DEFERRED") -> Iterator[None]:
+        """Begin; commit at the end, or roll back if the block raises."""
+        self.execute(f"BEGIN {kind}")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        """Undo the transaction unless SQLite has done so already."""
+        if self.in_transaction:
+            self.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._apsw.close(True)

@@ -1,0 +1,51 @@
+"""Which thread a message belongs to (RFC 8621 §3).
+
+Two messages share a thread when they share a message id and the base subject.
+The pair is kept as a digest, so that looking up a message is one probe of an
+index per id it names.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from mailhive.store.connection import Connection
+
+__all__ = ["add_references", "find_thread", "reference_keys", "remove_references"]
+
+_SIZE = 16
+
+
+def reference_keys(message_ids: Iterable[str], thread_subject: str) -> tuple[bytes, ...]:
+    """The keys under which a message is found, each once."""
+    subject = thread_subject.encode("utf-8", "surrogatepass")
+    return tuple(
+        blake2b(
+            message_id.encode("utf-8", "surrogatepass") + b"\0" + subject, digest_size=_SIZE
+        ).digest()
+        for message_id in dict.fromkeys(message_ids)
+    )
+
+
+def find_thread(connection: Connection, keys: Iterable[bytes]) -> int | None:
+    """The oldest thread that has a message with one of `keys`."""
+    found = (
+        connection.value("SELECT min(thread) FROM reference WHERE key = ?", (key,)) for key in keys
+    )
+    return min((thread for thread in found if thread is not None), default=None)
+
+
+def add_references(connection: Connection, keys: Iterable[bytes], thread: int, email: int) -> None:
+    """Let messages that share one of `keys` find the thread."""
+    for key in keys:
+        connection.execute(
+            "INSERT INTO reference (key, thread, email) VALUES (?, ?, ?)", (key, thread, email)
+        )
+
+
+def remove_references(connection: Connection, keys: bytes, thread: int, email: int) -> None:
+    """Undo `add_references`; `keys` are joined."""
+    for start in range(0, len(keys), _SIZE):
+        connection.execute(
+            "DELETE FROM reference WHERE key = ? AND thread = ? AND email = ?",
+            (keys[start : start + _SIZE], thread, email),
+        )

@@ -1,0 +1,215 @@
+"""`IMailReader` on a connection: one account at one moment."""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from zope.interface import implementer
+
+from mailhive.interfaces.mailstore import IMailReader
+from mailhive.model.changes import Changes
+from mailhive.model.email import EmailPage, EmailQuery, EmailRow, MailboxCounts, Record
+from mailhive.model.window import Window
+from mailhive.store.cache import QueryCache
+from mailhive.store.changelog import read_changes
+from mailhive.store.connection import Connection
+from mailhive.store.ids import (
+    email_id,
+    email_number,
+    mailbox_id,
+    mailbox_number,
+    thread_id,
+    thread_number,
+)
+from mailhive.store.query import query_emails
+from mailhive.store.signals import Behind, Unbounded
+from mailhive.store.textindex import index_some, is_behind
+
+__all__ = ["Reader"]
+
+#: Rows that may be looked at on the reactor thread, and messages read in full.
+_BOUND = 1000
+_BOUND_FULL = 8
+
+
+@implementer(IMailReader)
+class Reader:
+    """With `bounded`, raises `Unbounded` instead of doing what may take long."""
+
+    def __init__(
+        self, connection: Connection, account_id: str, cache: QueryCache, *, bounded: bool
+    ) -> None:
+        self.account_id = account_id
+        self.connection = connection
+        self.cache: QueryCache | None = cache
+        self.bounded = bounded
+        self._left = _BOUND
+
+    # What a writer has changed and not yet written down is written down by `sync`.
+
+    def sync(self) -> None:
+        """Make the tables say what this object has to answer."""
+
+    def examine(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Yield `rows`, but not more than may be looked at."""
+        if not self.bounded:
+            yield from rows
+            return
+        for row in rows:
+            self.spend(1)
+            yield row
+
+    def spend(self, rows: int) -> None:
+        """Count rows that are going to be looked at."""
+        if self.bounded:
+            self._left -= rows
+            if self._left < 0:
+                raise Unbounded
+
+    def counter(self, name: str) -> int:
+        """A number of the account: a running total, or the last id given out."""
+        self.sync()
+        return int(self.connection.value("SELECT value FROM counter WHERE name = ?", (name,)))
+
+    @property
+    def modseq(self) -> int:
+        return self.counter("modseq")
+
+    def state(self, type_name: str) -> int:
+        self.sync()
+        modseq = self.connection.value("SELECT modseq FROM type_state WHERE type = ?", (type_name,))
+        return modseq or 0
+
+    def changes(self, type_name: str, since: int, limit: int | None) -> Changes:
+        self.sync()
+        return read_changes(self.connection, type_name, since, limit, self.examine)
+
+    # Records
+
+    def records(self, type_name: str, ids: Iterable[str] | None = None) -> dict[str, Record]:
+        if ids is None:
+            rows: Iterable[tuple[Any, ...]] = self.examine(
+                self.connection.rows(
+                    "SELECT id, data FROM record WHERE type = ? ORDER BY number", (type_name,)
+                )
+            )
+        else:
+            wanted = dict.fromkeys(ids)
+            self.spend(len(wanted))
+            found = (
+                self.connection.row(
+                    "SELECT id, data FROM record WHERE type = ? AND id = ?", (type_name, wire)
+                )
+                for wire in wanted
+            )
+            rows = (row for row in found if row is not None)
+        return {wire: Record(wire, msgspec.json.decode(data)) for wire, data in rows}
+
+    def mailbox_counts(self, ids: Iterable[str] | None = None) -> dict[str, MailboxCounts]:
+        self.sync()
+        columns = "id, total_emails, unread_emails, total_threads, unread_threads"
+        rows: Iterator[tuple[Any, ...]]
+        if ids is None:
+            rows = self.connection.rows(f"SELECT {columns} FROM mailbox WHERE id > 0")
+        else:
+            rows = self.connection.rows_of(
+                f"SELECT {columns} FROM mailbox WHERE id IN ({{ids}})",
+                _numbers(mailbox_number, ids),
+            )
+        return {mailbox_id(row[0]): MailboxCounts(*row[1:]) for row in self.examine(rows)}
+
+    # Emails
+
+    def emails(
+        self, ids: Iterable[str], *, summary: bool = False, full: bool = False
+    ) -> dict[str, EmailRow]:
+        numbers = _numbers(email_number, ids)
+        self.spend(len(numbers) * (_BOUND // _BOUND_FULL) if full else len(numbers))
+        columns = "id, thread, blob, size, received_at, mailboxes, keywords"
+        columns += ", summary" if summary or full else ""
+        rows = self.connection.rows_of(
+            f"SELECT {columns} FROM email WHERE id IN ({{ids}})", numbers
+        )
+        texts = self._texts(numbers) if full else {}
+        found = {}
+        for number, thread, blob, size, received_at, mailboxes, keywords, *rest in rows:
+            wire = email_id(number)
+            found[wire] = EmailRow(
+                wire,
+                thread_id(thread),
+                blob,
+                size,
+                received_at,
+                tuple(mailboxes.split()),
+                tuple(keywords.split()),
+                *rest,
+                *texts.get(number, ()),
+            )
+        return found
+
+    def _texts(self, numbers: list[int]) -> dict[int, tuple[bytes, bytes]]:
+        rows = self.connection.rows_of(
+            "SELECT id, headers, structure FROM email_full WHERE id IN ({ids})", numbers
+        )
+        return {
+            number: (zlib.decompress(headers), zlib.decompress(structure))
+            for number, headers, structure in rows
+        }
+
+    def email_ids(self, limit: int) -> tuple[str, ...]:
+        rows = self.connection.rows(
+            "SELECT email FROM mbx WHERE mailbox = 0 ORDER BY received_at DESC, email DESC LIMIT ?",
+            (limit,),
+        )
+        return tuple(email_id(email) for (email,) in self.examine(rows))
+
+    def threads(self, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for wire in dict.fromkeys(ids):
+            number = thread_number(wire)
+            rows = self.connection.rows(
+                "SELECT id FROM email WHERE thread = ? ORDER BY received_at, id", (number,)
+            )
+            if emails := tuple(email_id(email) for (email,) in self.examine(rows)):
+                found[wire] = emails
+        return found
+
+    def query_emails(
+        self,
+        query: EmailQuery,
+        *,
+        position: int = 0,
+        anchor: str | None = None,
+        anchor_offset: int = 0,
+        limit: int | None = None,
+        calculate_total: bool = False,
+    ) -> EmailPage:
+        self.sync()
+        window = Window(position, anchor, anchor_offset, limit)
+        return query_emails(self, query, window, calculate_total)
+
+    def prepare_search(self) -> None:
+        """Called before the text index is used: it has to hold all there is."""
+        if is_behind(self.connection):
+            raise Behind(index_some)
+
+    def email_with_blob(self, blob_id: str) -> str | None:
+        number = self.connection.value("SELECT id FROM email WHERE blob = ? LIMIT 1", (blob_id,))
+        return None if number is None else email_id(number)
+
+    def has_blob(self, blob_id: str) -> bool:
+        return (
+            self.email_with_blob(blob_id) is not None
+            or self.connection.row("SELECT 1 FROM upload WHERE blob = ?", (blob_id,)) is not None
+        )
+
+    def upload_usage(self) -> int:
+        return self.counter("upload_octets")
+
+    def storage_usage(self) -> int:
+        return self.counter("email_octets")
+
+
+def _numbers(decode: Any, ids: Iterable[str]) -> list[int]:
+    return list(dict.fromkeys(n for n in map(decode, ids) if n is not None))
