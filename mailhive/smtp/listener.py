@@ -28,16 +28,20 @@ _log = Logger()
 
 
 class _Refusal(Protocol):
-    """A connection that is one too many."""
+    """A connection that is one too many; it is not given the time of a TLS handshake."""
 
     transport: Any
 
-    def __init__(self, reply: SmtpReply) -> None:
+    def __init__(self, reply: SmtpReply, server: Server) -> None:
         self._reply = reply
+        self._server = server
 
     def connectionMade(self) -> None:
-        self.transport.write(self._reply.to_bytes())
-        self.transport.loseConnection()
+        if self._server.implicit_tls:
+            self.transport.abortConnection()
+        else:
+            self.transport.write(self._reply.to_bytes())
+            self.transport.loseConnection()
 
 
 @implementer(IProtocolFactory)
@@ -55,7 +59,7 @@ class SmtpFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         if self._drained is not None:
-            return _Refusal(replies.SHUTTING_DOWN)
+            return _Refusal(replies.SHUTTING_DOWN, self.server)
         settings = self.server.settings
         network = _network(addr)
         if (
@@ -67,7 +71,7 @@ class SmtpFactory(Factory):
                 listener=self.server.name,
                 peer=peer_host(addr),
             )
-            return _Refusal(replies.TOO_MANY_CONNECTIONS)
+            return _Refusal(replies.TOO_MANY_CONNECTIONS, self.server)
         connection = SmtpProtocol(self.server, self._closed)
         self._connections[connection] = network
         if network:

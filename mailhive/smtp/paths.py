@@ -96,6 +96,8 @@ def _check_literal(literal: str) -> None:
     """RFC 5321 §4.1.3: an IPv4 address, `IPv6:` and an IPv6 address, or `tag:` and content."""
     try:
         if literal[:5].upper() == "IPV6:":
+            if "%" in literal:
+                raise ValueError  # a zone means something on its own host only
             ipaddress.IPv6Address(literal[5:])
         elif not _GENERAL_LITERAL.fullmatch(literal):
             ipaddress.IPv4Address(literal)

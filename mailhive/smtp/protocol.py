@@ -10,7 +10,12 @@ from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPushProducer,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -35,7 +40,7 @@ from mailhive.smtp.wire import Profile, SmtpServer
 
 __all__ = ["Server", "SmtpProtocol", "peer_host"]
 
-#: Seconds a peer has to take our last words and close its side.
+#: Seconds a peer has at most to take our last words and close its side.
 LINGER = 10.0
 
 _log = Logger()
@@ -58,12 +63,14 @@ class Server:
     context_factory: Any
 
 
-@implementer(IPushProducer, IHalfCloseableProtocol)
+@implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
 class SmtpProtocol(Protocol):
     """One connection.
 
     As the producer of its own transport it learns when the peer stops taking
-    replies (`pauseProducing`) and goes on (`resumeProducing`).
+    replies (`pauseProducing`) and goes on (`resumeProducing`).  Not during a TLS
+    handshake: the transport would then pause it for want of input, which it
+    would stop reading.
     """
 
     transport: Any
@@ -94,8 +101,13 @@ class SmtpProtocol(Protocol):
         self._lifetime = server.reactor.callLater(
             server.settings.session_timeout, self._out_of_time
         )
-        self.transport.registerProducer(self, True)
+        if not server.implicit_tls:
+            self.transport.registerProducer(self, True)
         self._pump()
+
+    def handshakeCompleted(self) -> None:
+        if not self._hung_up:
+            self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
         self._machine.receive_data(data)
@@ -164,6 +176,7 @@ class SmtpProtocol(Protocol):
                 self._session.end(event)
             case StartTls():
                 self._flush()
+                self.transport.unregisterProducer()
                 self.transport.startTLS(self._server.context_factory)
                 self._machine.tls_started()
             case Recipient() | MessageStart() | MessageEnd():
@@ -222,7 +235,6 @@ class SmtpProtocol(Protocol):
             self._timer = self._server.reactor.callLater(seconds, self._out_of_time)
 
     def _out_of_time(self) -> None:
-        self._timer = None
         if self._choked or self._hung_up:
             self.transport.abortConnection()
         else:
@@ -232,7 +244,7 @@ class SmtpProtocol(Protocol):
     def _hang_up(self) -> None:
         if not self._hung_up:
             self._hung_up = True
-            self._set_timer(LINGER)
+            self._set_timer(min(LINGER, self._server.settings.command_timeout))
             self._set_reading()  # TLS closes in both directions
             self.transport.unregisterProducer()
             self.transport.loseConnection()

@@ -1,0 +1,157 @@
+"""SMTP listeners over memory providers, on a string or on a loopback port."""
+
+import datetime
+import ipaddress
+from types import SimpleNamespace
+
+import pytest
+import pytest_twisted
+from attrs import define
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.internet import ssl
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransportWithDisconnection
+
+from mailhive.jmap.limits import Limits
+from mailhive.smtp.listener import PROVIDER, SmtpFactory
+from mailhive.smtp.policy import SmtpSettings
+from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
+from mailhive.testing.smtp_client import SmtpClient
+
+ADDRESSES = ("b@mx.example", "c@mx.example", "postmaster@mx.example", "\u00e4@mx.example")
+
+
+def make_services(limits=None):
+    return SimpleNamespace(
+        blobs=MemoryBlobStore(),
+        delivery=MemoryDelivery(ADDRESSES),
+        hostname="mx.example",
+        limits=limits or Limits(),
+    )
+
+
+def make_factory(reactor, services, *, tls="none", context_factory=None, **settings) -> SmtpFactory:
+    listener = SimpleNamespace(
+        settings=SmtpSettings(**settings), tls=tls, context_factory=context_factory
+    )
+    return PROVIDER.build(None, None).make_factory("mx", listener, services, reactor)
+
+
+class Transport(StringTransportWithDisconnection):
+    """A string transport that knows its limits."""
+
+    def __init__(self, host="192.0.2.1"):
+        super().__init__(hostAddress=None, peerAddress=SimpleNamespace(host=host))
+        self.aborted = False
+
+    def abortConnection(self):
+        self.aborted = True
+        self.loseConnection()
+
+
+@define
+class Bench:
+    """A listener on a clock, and connections to it over strings."""
+
+    clock: Clock
+    services: SimpleNamespace
+    factory: SmtpFactory
+
+    def connect(self, host="192.0.2.1"):
+        transport = Transport(host)
+        protocol = self.factory.buildProtocol(transport.getPeer())
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+
+@pytest.fixture
+def new_bench():
+    def build(limits=None, **settings):
+        clock = Clock()
+        services = make_services(limits)
+        return Bench(clock, services, make_factory(clock, services, **settings))
+
+    return build
+
+
+@define
+class Server:
+    """A listener on a loopback port."""
+
+    services: SimpleNamespace
+    factory: SmtpFactory
+    port: int
+    certificate: str
+
+    @property
+    def stored(self) -> list[bytes]:
+        """The messages that were delivered, as they were stored."""
+        blobs = self.services.blobs._blobs
+        return [blobs[d.blob_id].content for d in self.services.delivery.delivered]
+
+    async def client(self) -> SmtpClient:
+        from twisted.internet import reactor
+
+        return await SmtpClient.connect(TCP4ClientEndpoint(reactor, "127.0.0.1", self.port))
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A file with a key and a certificate of its own for localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    pem = serialization.Encoding.PEM
+    path.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(pem)
+    )
+    return path
+
+
+@pytest.fixture
+def new_server(certificate):
+    """Make a server: `await new_server(tls="starttls", max_recipients=100)`."""
+    ports, factories = [], []
+
+    async def build(*, tls="none", **settings):
+        from twisted.internet import reactor
+
+        services = make_services()
+        context = None
+        if tls != "none":
+            context = ssl.PrivateCertificate.loadPEM(certificate.read_text()).options()
+        factory = make_factory(reactor, services, tls=tls, context_factory=context, **settings)
+        served = factory
+        if tls == "implicit":
+            from twisted.protocols.tls import TLSMemoryBIOFactory
+
+            served = TLSMemoryBIOFactory(context, False, factory)
+        endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        port = await endpoint.listen(served)
+        ports.append(port)
+        factories.append(factory)
+        return Server(services, factory, port.getHost().port, str(certificate))
+
+    yield build
+    for port in ports:
+        pytest_twisted.blockon(port.stopListening())
+    for factory in factories:
+        pytest_twisted.blockon(factory.drain(0.5))
