@@ -14,11 +14,14 @@ from typing import Any
 
 from attrs import define, field
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred, DeferredList, inlineCallbacks, maybeDeferred
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
+from mailhive.config.endpoints import SocketAddress
 from mailhive.errors import MailhiveError
 from mailhive.systemd import notify
 
@@ -78,18 +81,26 @@ class ListenerService(Service):
                 '{protocol} listener "{name}" on {address}',
                 protocol=self.protocol,
                 name=self.name,
-                address=port.getHost(),
+                address=_text(port.getHost()),
             )
 
-    def stopService(self) -> Deferred[Any]:
-        """Stop accepting, then give connections the time to end."""
+    @inlineCallbacks
+    def stopService(self) -> Any:
+        """Stop accepting, then give connections the time to end, `DRAIN_TIMEOUT` at most."""
         super().stopService()
-        closing = DeferredList([maybeDeferred(port.stopListening) for port in self.ports])
-        return closing.addCallback(lambda _: maybeDeferred(self._drain))
+        for port in self.ports:
+            yield maybeDeferred(port.stopListening)
+        drain = getattr(self.factory, "drain", lambda: None)
+        try:
+            yield maybeDeferred(drain).addTimeout(DRAIN_TIMEOUT, self.reactor)
+        except DeferredTimeout:
+            self._log.warn('Listener "{name}": connections were cut', name=self.name)
 
-    def _drain(self) -> Any:
-        drain = getattr(self.factory, "drain", None)
-        return drain() if drain is not None else None
+
+def _text(address: Any) -> str:
+    if isinstance(address, IPv4Address | IPv6Address):
+        return str(SocketAddress(address.host, address.port))
+    return str(address)
 
 
 class _ProviderService(Service):
@@ -144,11 +155,7 @@ class Daemon(MultiService):
         """Stop accepting, let connections end, then close the providers, last opened first."""
         Service.stopService(self)
         notify("STOPPING=1")
-        stopping = self.listeners.stopService().addTimeout(DRAIN_TIMEOUT, self.reactor)
-        try:
-            yield stopping
-        except Exception as error:
-            self._log.warn("Connections were cut: {error}", error=repr(error))
+        yield self.listeners.stopService()
         Service.stopService(self.providers)
         for provider in reversed(self.providers.services):
             try:

@@ -1,0 +1,189 @@
+"""`twistd mailhive` as a person or systemd starts it."""
+
+import os
+import re
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+TWISTD = Path(sys.executable).with_name("twistd")
+
+CONFIG = """\
+[server]
+hostname = "localhost"
+data-dir = "data"
+[server.listener.mx]
+bind = {bind}
+protocol = "smtp"
+[server.listener.web]
+bind = "127.0.0.1:0"
+protocol = "jmap"
+[jmap]
+directory = "memory"
+[directory.memory]
+type = "memory"
+[[directory.memory.principals]]
+name = "alice"
+secret = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$SoMf8qSIGYWA1dTXsQUoww"
+email = "alice@localhost"
+"""
+
+#: Puts a socket where systemd would, and becomes twistd.
+ACTIVATE = """\
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="smtp")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Running:
+    """twistd in the foreground; `log` is what it has written so far."""
+
+    def __init__(self, command: list[str], cwd: Path, **more: object) -> None:
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **more,  # type: ignore[call-overload]
+        )
+        self.log = ""
+
+    def until(self, pattern: str) -> re.Match[str]:
+        """Wait for a line that matches."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.log += line
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"{pattern} is not in\n{self.log}")
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def command(config: Path) -> list[str]:
+    return [str(TWISTD), "--nodaemon", "--pidfile=", "mailhive", "-c", str(config)]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "mailhive.toml"
+    path.write_text(CONFIG.format(bind='"127.0.0.1:0"'))
+    return path
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_sigterm_ends_it_with_connections_open(config: Path) -> None:
+    with Running(command(config), config.parent) as daemon:
+        port = int(daemon.until(r'listener "mx" on 127\.0\.0\.1:(\d+)')[1])
+        daemon.until('listener "web" on')
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            client.ehlo("client.example.org")
+            client.mail("bob@example.org")
+            assert client.rcpt("alice@localhost")[0] == 250
+            client.putcmd("data")
+            assert client.getreply()[0] == 354
+            client.send(b"Subject: unfinished\r\n")
+            assert daemon.stop() == 0
+            client.close()
+        assert "Traceback" not in daemon.log
+
+
+def test_systemd_is_told(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(path))
+        receiver.settimeout(30)
+        environ = os.environ | {"NOTIFY_SOCKET": str(path)}
+        with Running(command(config), config.parent, env=environ) as daemon:
+            assert receiver.recv(100) == b"READY=1"
+            assert daemon.stop() == 0
+        assert receiver.recv(100) == b"STOPPING=1"
+
+
+@pytest.mark.parametrize("name", ["smtp", "0"])
+def test_socket_activation(name: str, config: Path) -> None:
+    config.write_text(CONFIG.format(bind=f'"systemd:{name}"'))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        number = server.fileno()
+        launch = [sys.executable, "-c", ACTIVATE, str(number), *command(config)]
+        with Running(launch, config.parent, pass_fds=(number,)) as daemon:
+            server.close()
+            daemon.until('listener "web" on')
+            with smtplib.SMTP("127.0.0.1", port) as client:
+                assert client.ehlo("client.example.org")[0] == 250
+            assert daemon.stop() == 0
+
+
+def test_address_in_use(config: Path, taken: int) -> None:
+    config.write_text(CONFIG.format(bind=f'"127.0.0.1:{taken}"'))
+    done = subprocess.run(command(config), capture_output=True, text=True, cwd=config.parent)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f'mailhive: listener "mx": cannot listen on 127.0.0.1:{taken}: Address already in use\n'
+    )
+    assert not (config.parent / "data").exists()
+
+
+def test_every_mistake_of_the_configuration(config: Path) -> None:
+    config.write_text(CONFIG.format(bind='"nowhere"') + "colour = 3\n")
+    done = subprocess.run(command(config), capture_output=True, text=True, cwd=config.parent)
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"{config}:5: server.listener.mx.bind: ")
+    assert second.startswith(f"{config}:18: directory.memory.principals[0].colour: ")
+
+
+def test_start_that_fails_is_one_message(config: Path) -> None:
+    (config.parent / "occupied").touch()
+    config.write_text(config.read_text().replace('"data"', '"occupied/data"'))
+    done = subprocess.run(command(config), capture_output=True, text=True, cwd=config.parent)
+    assert done.returncode == 1
+    assert "server.data-dir: cannot make" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_in_the_background(config: Path) -> None:
+    """Relative paths survive going into the background; a second daemon is refused."""
+    arguments = [str(TWISTD), "mailhive", "-c", config.name]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=config.parent)
+    assert done.returncode == 0, done.stderr
+    pid = int((config.parent / "twistd.pid").read_text())
+    try:
+        assert (config.parent / "data").is_dir()
+    finally:
+        os.kill(pid, signal.SIGTERM)
+
+
+def test_help_and_version() -> None:
+    done = subprocess.run([TWISTD, "mailhive", "--help"], capture_output=True, text=True)
+    assert "--config=" in done.stdout
+    done = subprocess.run([TWISTD, "mailhive", "--version"], capture_output=True, text=True)
+    assert re.fullmatch(r"mailhive \d+\.\d+\.\d+\n", done.stdout)
