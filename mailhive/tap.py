@@ -1,9 +1,11 @@
 """The `twistd mailhive` command."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService, MultiService
+from twisted.logger import Logger
 from twisted.python import usage
 
 from mailhive import __version__
@@ -51,8 +53,11 @@ def makeService(options: Options, reactor: Any = None) -> IService:
 class _OneMessage(MultiService):
     """Makes an error that a person can mend one message and exit status 1."""
 
+    _log = Logger()
+
     def startService(self) -> None:
         try:
             super().startService()
         except MailhiveError as error:
-            raise SystemExit(f"mailhive: {error}") from None
+            self._log.critical("Cannot start: {error}", error=str(error))
+            os._exit(1)  # a plain exit would wait for threads of what has started already

@@ -87,12 +87,12 @@ class JmapUpload:
 
 @frozen
 class JmapEmail:
-    """Messages that clients create."""
+    """Messages, wherever they come from."""
 
     max_size: Size | None = field(
         default=None,
         validator=optional(at_least(1)),
-        metadata=doc("The largest message that may be created."),
+        metadata=doc("The largest message that is created, imported or taken in."),
     )
     max_size_attachments: Size = field(
         default=Size(20_000_000),

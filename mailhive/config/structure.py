@@ -141,8 +141,7 @@ class _Tables:
                         raise ValueError(f"is given beside {key}; allowed is one of the two")
                     value = self.read_secret(value)
                 structured = self.conv.structure(value, field.type or str)
-                if field.validator is not None:
-                    field.validator(None, field, structured)
+                _validate(field, structured)
                 made[field.alias or field.name] = structured
         return made
 
@@ -184,6 +183,15 @@ class _Tables:
             raise ValueError(f'"{name}" cannot be read: {error.strerror}') from error
         except UnicodeDecodeError as error:
             raise ValueError(f'"{name}" cannot be read; allowed is UTF-8 text') from error
+
+
+def _validate(field: "attrs.Attribute[Any]", value: Any) -> None:
+    if field.validator is not None:
+        try:
+            field.validator(None, field, value)
+        except ValueError as error:  # those of attrs begin with the attribute's name
+            message = str(error.args[0]).removeprefix(f"'{field.name}' ")
+            raise ValueError(message) from error
 
 
 def _chosen(role: str, name: str) -> Any:
