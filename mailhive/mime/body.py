@@ -5,6 +5,7 @@ import re
 from attrs import field, frozen
 
 from mailhive.mime import charset, transfer
+from mailhive.mime.excerpts import Excerpts
 from mailhive.mime.part import Part
 from mailhive.mime.text import html_to_text
 
@@ -156,8 +157,8 @@ def plain_text(part: Part, raw: bytes, limit: int) -> str:
     return html_to_text(text) if part.type == "text/html" else text
 
 
-def body_value(part: Part, raw: bytes, max_octets: int = 0) -> BodyValue:
-    """The EmailBodyValue of a `text/*` part of the message `raw`.
+def body_value(part: Part, raw: bytes | Excerpts, max_octets: int = 0) -> BodyValue:
+    """The EmailBodyValue of a `text/*` part of the message `raw`, or of as much of it as the part.
 
     `max_octets` is maxBodyValueBytes (RFC 8621 §4.2): 0 for no limit.
     """

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from mailhive.mime.address import parse_addresses
 from mailhive.mime.encodedword import clean, decode_words
-from mailhive.mime.fields import Headers, split_angles, strip_comments, unfold
+from mailhive.mime.fields import Headers, parse_fields, split_angles, strip_comments, unfold
 from mailhive.model.utcdate import format_date, format_utc_date
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "parse_date_time",
     "parse_form",
     "parse_header_property",
+    "received_at",
 ]
 
 #: Characters of a header field that its parsed forms look at.
@@ -44,6 +45,9 @@ _DATE_TIME = re.compile(
     r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2})(?:\.\d+)?)?(?:\s*([+-]\d{4}|[a-z]+))?",
     re.IGNORECASE | re.ASCII,
 )
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+#: Octets of a message in which its trace fields are looked for.
+_MAX_TRACE = 65_536
 _BARE_MSG_ID = re.compile(r"[^\s<>()]+@[^\s<>()]+")
 _WHITE_SPACE = re.compile(r"\s+")
 
@@ -115,6 +119,19 @@ def parse_date_time(raw: str) -> tuple[int, int] | None:
     except OverflowError:  # in UTC it is before year 1 or after 9999
         return None
     return millis, offset
+
+
+def received_at(raw: bytes) -> int | None:
+    """When a message was last received, as its first Received field has it (RFC 8621 §4.8).
+
+    Milliseconds since 1970; None without such a field (RFC 5321 §4.4).
+    """
+    end = _BLANK_LINE.search(raw, 0, _MAX_TRACE)
+    received = Headers(parse_fields(raw[: end.start() if end else _MAX_TRACE])).first("received")
+    if received is None:
+        return None
+    parsed = parse_date_time(received.rpartition(";")[2])
+    return parsed[0] if parsed else None
 
 
 def as_date(raw: str) -> str | None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from mailhive.mime import structure
 from mailhive.mime.body import BodyLists, body_lists, body_value, has_attachment, plain_text
+from mailhive.mime.excerpts import Excerpts
 from mailhive.mime.fields import Headers
 from mailhive.mime.headers import CONVENIENCE, header_value, parse_header_property
 from mailhive.mime.part import Part
@@ -168,7 +169,7 @@ class EmailView:
         return ""
 
     def body_values(
-        self, raw: bytes, parts: Iterable[Part], max_octets: int = 0
+        self, raw: bytes | Excerpts, parts: Iterable[Part], max_octets: int = 0
     ) -> dict[str, dict[str, object]]:
         """The EmailBodyValues by partId of those `parts` that are `text/*`."""
         return {
