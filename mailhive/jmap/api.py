@@ -95,9 +95,7 @@ class JmapApi:
         """The JSON text of the principal's Session object."""
         accounts = await self._accounts(principal)
         return encode_json(
-            session_object(
-                principal, accounts, self.registry, self.limits, urls, self.revision
-            )
+            session_object(principal, accounts, self.registry, self.limits, urls, self.revision)
         )
 
     async def may_upload(self, principal: Principal, account_id: str) -> None:

@@ -62,19 +62,19 @@ def _evaluate(value: Any, tokens: list[str], index: int) -> Any:
     while index < len(tokens):
         if isinstance(value, msgspec.Raw):
             value = msgspec.json.decode(value)
-        token = tokens[index]
+        step = tokens[index]
         index += 1
         if isinstance(value, dict):
-            value = value[token]
+            value = value[step]
         elif isinstance(value, (list, tuple)):
-            if token == "*":
+            if step == "*":
                 return _map(value, tokens, index)
             # RFC 6901 §4: digits without leading zeros.
-            if not token.isascii() or not token.isdigit() or (token[0] == "0" and token != "0"):
-                raise ValueError(token)
-            value = value[int(token)]
+            if not step.isascii() or not step.isdigit() or (step[0] == "0" and step != "0"):
+                raise ValueError(step)
+            value = value[int(step)]
         else:
-            raise TypeError(token)
+            raise TypeError(step)
     return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
 
 

@@ -1,6 +1,7 @@
 """Local delivery: a message into the inboxes of its recipients (RFC 5321 §4.4)."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
@@ -114,10 +115,8 @@ def _add_to_inbox(writer: Any, email: NewEmail, quota: int | None) -> str:
 
 
 def _destroy(writer: Any, email_id: str) -> None:
-    try:
+    with suppress(NotFound):  # the user was quicker
         writer.destroy_email(email_id)
-    except NotFound:  # the user was quicker
-        pass
 
 
 def _all(envelope: Envelope, code: int, enhanced: str, text: str) -> tuple[RecipientOutcome, ...]:

@@ -1,6 +1,7 @@
 """PatchObject (RFC 8620 §5.3)."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from mailhive.jmap.errors import SetError
@@ -50,7 +51,7 @@ def _tokens(path: str) -> tuple[str, ...]:
 def _refuse_prefixes(paths: list[tuple[str, ...]]) -> None:
     # Sorted, a path that is the prefix of any other is the prefix of the next.
     paths.sort()
-    for shorter, longer in zip(paths, paths[1:], strict=False):
+    for shorter, longer in pairwise(paths):
         if longer[: len(shorter)] == shorter:
             raise SetError(
                 "invalidPatch", f"{'/'.join(shorter)!r} is a prefix of {'/'.join(longer)!r}"

@@ -90,7 +90,7 @@ _FORMS: Mapping[str, Check] = {
 MAX_DEPTH = 50
 
 _BODY = ("bodyStructure", "textBody", "htmlBody", "attachments", "bodyValues")
-_METADATA = ("mailboxIds", "keywords", "receivedAt")
+_SETTABLE = frozenset({*_BODY, *CONVENIENCE, "mailboxIds", "keywords", "receivedAt"})
 
 _PART: Mapping[str, Check] = {
     "partId": nullable(is_string),
@@ -134,9 +134,8 @@ class _Reader:
 
     def read(self) -> Draft:
         for name in self.data:
-            if name not in _BODY and name not in _METADATA and name not in CONVENIENCE:
-                if not name.startswith("header:"):
-                    self.wrong[name] = "cannot be set"
+            if name not in _SETTABLE and not name.startswith("header:"):
+                self.wrong[name] = "cannot be set"
         headers = self._headers(self.data, self.fields, "")
         for wanted, _ in headers:
             if wanted.key.startswith("content-") or wanted.key == "mime-version":
@@ -178,7 +177,9 @@ class _Reader:
         return tuple(found)
 
     def _read_values(self) -> None:
-        values = self.data.get("bodyValues") or {}
+        values = self.data.get("bodyValues")
+        if values is None:
+            return
         if not isinstance(values, dict):
             self.wrong["bodyValues"] = "not a map"
             return
@@ -204,13 +205,13 @@ class _Reader:
             return self._part(structure, "bodyStructure", None, 0, self.fields)
         text = self._single("textBody", "text/plain")
         html = self._single("htmlBody", "text/html")
-        attachments = data.get("attachments") or []
+        attachments = data.get("attachments")
+        if attachments is None:
+            attachments = []
         if not isinstance(attachments, list):
             self.wrong["attachments"] = "not a list"
             return None
-        parts = [
-            self._part(a, "attachments", "application/octet-stream", 0) for a in attachments
-        ]
+        parts = [self._part(a, "attachments", "application/octet-stream", 0) for a in attachments]
         if self.wrong:
             return None
         return _assemble(text, html, [p for p in parts if p is not None])

@@ -1,8 +1,9 @@
 """Email/import (RFC 8621 §4.8)."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
+
+from attrs import evolve
 
 from mailhive.errors import BlobNotFound
 from mailhive.jmap.arguments import REQUIRED, Argument, check_arguments
@@ -14,7 +15,8 @@ from mailhive.jmap.standard.creation_ids import resolve_object
 from mailhive.jmap.standard.validate import validate_create
 from mailhive.jmap.types.email.keywords import is_keywords, is_mailbox_ids
 from mailhive.jmap.types.email.store_message import analysed, filed, stored
-from mailhive.mime.headers import received_at
+from mailhive.mail.received import last_received_at
+from mailhive.mime.fields import parse_fields
 from mailhive.model.blobid import split_blob_id
 from mailhive.model.email import NewEmail
 from mailhive.model.utcdate import parse_utc_date
@@ -32,8 +34,6 @@ PROPERTIES = {
     "keywords": Property(is_keywords, {}),
     "receivedAt": Property(nullable(is_utc_date), None),
 }
-
-_HEADER_FIELD = re.compile(rb"^[!-9;-~]+[ \t]*:", re.MULTILINE)
 
 
 async def import_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -87,12 +87,11 @@ async def _prepare(
         raw = await context.blobs.read(account.id, blob_id)
     except BlobNotFound:
         raise invalid_properties(["blobId"], "There is no such blob") from None
-    if not _HEADER_FIELD.search(raw.partition(b"\r\n\r\n")[0][:100_000]):
-        raise SetError("invalidEmail", "The blob does not begin with header fields")
     if split_blob_id(blob_id)[1]:  # a part of another message becomes one by itself
         blob_id = await stored(context, raw)
+    email = await analysed(context, raw, blob_id, context.now())
+    if not parse_fields(email.headers):
+        raise SetError("invalidEmail", "The blob has no header fields")
     if whole["receivedAt"] is not None:
-        when = parse_utc_date(whole["receivedAt"])
-    else:
-        when = received_at(raw) or context.now()
-    return whole, await analysed(context, raw, blob_id, when)
+        return whole, evolve(email, received_at=parse_utc_date(whole["receivedAt"]))
+    return whole, evolve(email, received_at=last_received_at(email.headers) or email.received_at)

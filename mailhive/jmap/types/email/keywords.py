@@ -8,7 +8,14 @@ from mailhive.jmap.checks import is_reference, is_true, map_of
 from mailhive.jmap.errors import SetError, invalid_properties
 from mailhive.jmap.limits import Limits
 
-__all__ = ["MAX_KEYWORDS", "checked_keywords", "checked_mailboxes", "is_keyword", "is_keywords", "is_mailbox_ids"]
+__all__ = [
+    "MAX_KEYWORDS",
+    "checked_keywords",
+    "checked_mailboxes",
+    "is_keyword",
+    "is_keywords",
+    "is_mailbox_ids",
+]
 
 #: Keywords of one Email; more is `tooManyKeywords`.
 MAX_KEYWORDS = 100

@@ -64,9 +64,7 @@ EXTRA: Mapping[str, Argument] = {"collapseThreads": Argument(is_boolean, False)}
 
 async def query(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     account = context.account(arguments)
-    asked = parse_query(
-        arguments, FILTERS, EMAIL_SORTS, extra=EXTRA, keyword_sorts=KEYWORD_SORTS
-    )
+    asked = parse_query(arguments, FILTERS, EMAIL_SORTS, extra=EXTRA, keyword_sorts=KEYWORD_SORTS)
     emails = EmailQuery(asked.filter, asked.sort, asked.arguments["collapseThreads"])
     window = asked.window
 

@@ -3,18 +3,23 @@
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import json
+
+from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.errors import SetError, invalid_properties
 from mailhive.jmap.standard.patch import apply_patch
 from mailhive.jmap.standard.set import SetCall
 from mailhive.jmap.types.email.keywords import checked_keywords, checked_mailboxes
 from mailhive.jmap.types.email.properties import is_email_property
 from mailhive.jmap.types.email.store_message import filed
-from mailhive.jmap.types.email.view import EmailView
+from mailhive.jmap.types.email.view import BodyOptions, email_object, view_of
+from mailhive.mime.view import DEFAULT_BODY_PROPERTIES
 from mailhive.model.email import EmailRow
 
 __all__ = ["EmailSetter"]
 
 _MUTABLE = ("mailboxIds", "keywords")
+_AS_BY_DEFAULT = BodyOptions(DEFAULT_BODY_PROPERTIES)
 
 
 class EmailSetter:
@@ -32,9 +37,7 @@ class EmailSetter:
         email = self._call.prepared[creation_id]
         if isinstance(email, SetError):
             raise email
-        made = filed(
-            self._writer, self._call.account, self._limits, self._mailboxes, data, email
-        )
+        made = filed(self._writer, self._call.account, self._limits, self._mailboxes, data, email)
         return made["id"], made
 
     def update(self, object_id: str, patch: dict[str, Any]) -> dict[str, Any] | None:
@@ -72,11 +75,20 @@ class EmailSetter:
 
     def _check_unchanged(self, email_id: str, given: dict[str, Any]) -> None:
         """What cannot change may be given as it is (RFC 8620 §5.3)."""
-        unknown = [name for name in given if not is_email_property(name)]
+        unknown = [name for name in given if not _is_property(name)]
         if unknown:
             raise invalid_properties(unknown, "There is no such property")
         row = self._writer.emails([email_id], summary=True, full=True)[email_id]
-        view = EmailView(row)
-        wrong = [n for n, v in given.items() if n == "bodyValues" or view.value(n) != v]
+        email = email_object(row, view_of(row), tuple(given), _AS_BY_DEFAULT)
+        current = json.decode(encode_json(email))
+        # Of bodyValues there is no current value: it depends on how it is asked for.
+        wrong = [n for n, v in given.items() if n == "bodyValues" or current[n] != v]
         if wrong:
             raise invalid_properties(wrong, "Only mailboxIds and keywords can change")
+
+
+def _is_property(name: str) -> bool:
+    try:
+        return is_email_property(name)
+    except ValueError:
+        return False

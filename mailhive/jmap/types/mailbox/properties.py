@@ -18,8 +18,21 @@ __all__ = ["COUNTS", "PROPERTIES", "ROLES", "STORED", "is_mailbox_name", "rights
 #: The IANA "IMAP Mailbox Name Attributes" registry, lower-cased, as far as an
 #: attribute says what a mailbox is for (RFC 8621 §2, RFC 6154, RFC 8457).
 ROLES = frozenset(
-    "all archive drafts flagged important inbox junk memos scheduled sent snoozed "
-    "subscribed trash".split()
+    {
+        "all",
+        "archive",
+        "drafts",
+        "flagged",
+        "important",
+        "inbox",
+        "junk",
+        "memos",
+        "scheduled",
+        "sent",
+        "snoozed",
+        "subscribed",
+        "trash",
+    }
 )
 
 

@@ -1,0 +1,27 @@
+"""Email (RFC 8621 §4)."""
+
+from mailhive.jmap.mail_capability import MAIL
+from mailhive.jmap.registry import DataType
+from mailhive.jmap.standard.changes import changes_method
+from mailhive.jmap.standard.set import set_method
+from mailhive.jmap.types.email.create import prepare
+from mailhive.jmap.types.email.get import get
+from mailhive.jmap.types.email.import_ import import_
+from mailhive.jmap.types.email.properties import PROPERTIES
+from mailhive.jmap.types.email.query import query
+from mailhive.jmap.types.email.set import EmailSetter
+
+__all__ = ["DATATYPE"]
+
+DATATYPE = DataType(
+    name="Email",
+    capability=MAIL,
+    properties=PROPERTIES,
+    methods={
+        "Email/get": get,
+        "Email/changes": changes_method("Email"),
+        "Email/query": query,
+        "Email/set": set_method("Email", PROPERTIES, EmailSetter, prepare=prepare),
+        "Email/import": import_,
+    },
+)

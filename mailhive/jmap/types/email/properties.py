@@ -1,0 +1,82 @@
+"""The properties of an Email, and which of them cost what (RFC 8621 §4.1, §4.2)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
+from msgspec.structs import fields
+
+from mailhive.jmap.checks import is_utc_date
+from mailhive.jmap.registry import Property
+from mailhive.jmap.types.email.keywords import is_keywords, is_mailbox_ids
+from mailhive.mime.view import is_email_property as is_message_property
+from mailhive.model.email import EmailRow
+from mailhive.model.utcdate import format_utc_date
+
+__all__ = [
+    "DEFAULT_PROPERTIES",
+    "METADATA",
+    "PROPERTIES",
+    "SUMMARY",
+    "is_email_property",
+    "read_summary",
+]
+
+#: RFC 8621 §4.1.1, from the row of an Email.
+METADATA: Mapping[str, Callable[[EmailRow], Any]] = {
+    "id": lambda row: row.id,
+    "blobId": lambda row: row.blob_id,
+    "threadId": lambda row: row.thread_id,
+    "mailboxIds": lambda row: dict.fromkeys(row.mailbox_ids, True),
+    "keywords": lambda row: dict.fromkeys(row.keywords, True),
+    "size": lambda row: row.size,
+    "receivedAt": lambda row: format_utc_date(row.received_at),
+}
+
+
+class _Summary(Struct):
+    """The stored list view: each property stays the JSON text it is."""
+
+    messageId: Raw
+    inReplyTo: Raw
+    references: Raw
+    sender: Raw
+    from_: Raw = field(name="from")
+    to: Raw
+    cc: Raw
+    bcc: Raw
+    replyTo: Raw
+    subject: Raw
+    sentAt: Raw
+    hasAttachment: Raw
+    preview: Raw
+
+
+#: Properties of the list view and the attribute of `read_summary` that has each.
+SUMMARY: Mapping[str, str] = {f.encode_name: f.name for f in fields(_Summary)}
+
+read_summary = Decoder(_Summary).decode
+
+#: What Email/get answers when `properties` is omitted (RFC 8621 §4.2).
+DEFAULT_PROPERTIES = (
+    *METADATA,
+    *SUMMARY,
+    "bodyValues",
+    "textBody",
+    "htmlBody",
+    "attachments",
+)
+
+
+def is_email_property(name: str) -> bool:
+    """Is there such a property?  ValueError for a header form that is not allowed."""
+    return name in METADATA or name in SUMMARY or name == "bodyValues" or is_message_property(name)
+
+
+#: What creation references and generic checks need to know of an Email.
+PROPERTIES = {
+    "mailboxIds": Property(is_mailbox_ids, refers_to="Mailbox"),
+    "keywords": Property(is_keywords, {}),
+    "receivedAt": Property(is_utc_date, immutable=True),
+}

@@ -1,0 +1,80 @@
+"""Email objects from the rows of the store (RFC 8621 §4.2)."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from mailhive.jmap.types.email.properties import METADATA, SUMMARY, read_summary
+from mailhive.mime.part import Part
+from mailhive.mime.view import EmailView
+from mailhive.model.email import EmailRow
+
+__all__ = ["BodyOptions", "email_object", "needs_structure", "value_parts", "view_of"]
+
+_BODY = frozenset({"bodyStructure", "textBody", "htmlBody", "attachments"})
+
+
+@frozen
+class BodyOptions:
+    """The arguments of Email/get and Email/parse about bodies."""
+
+    properties: tuple[str, ...]
+    fetch_text: bool = False
+    fetch_html: bool = False
+    fetch_all: bool = False
+    max_octets: int = 0
+
+    @property
+    def fetches_values(self) -> bool:
+        return self.fetch_text or self.fetch_html or self.fetch_all
+
+
+def needs_structure(properties: Iterable[str]) -> bool:
+    """Does any of these need more than the list view of an Email?"""
+    return any(name not in METADATA and name not in SUMMARY for name in properties)
+
+
+def view_of(row: EmailRow) -> EmailView:
+    """The message of a row that was read in full."""
+    assert row.headers is not None
+    assert row.structure is not None
+    return EmailView.stored(row.headers, row.structure, row.blob_id)
+
+
+def email_object(
+    row: EmailRow, view: EmailView | None, properties: Sequence[str], options: BodyOptions
+) -> dict[str, Any]:
+    """The Email with these properties, but for `bodyValues`, which is left empty.
+
+    `view` is needed when `needs_structure` says so.
+    """
+    summary = read_summary(row.summary) if row.summary is not None else None
+    email: dict[str, Any] = {}
+    for name in properties:
+        if (metadata := METADATA.get(name)) is not None:
+            email[name] = metadata(row)
+        elif (attribute := SUMMARY.get(name)) is not None:
+            email[name] = getattr(summary, attribute)
+        elif name == "bodyValues":
+            email[name] = {}
+        elif name in _BODY:
+            assert view is not None
+            email[name] = view.body(name, options.properties)
+        else:
+            assert view is not None
+            email[name] = view[name]
+    return email
+
+
+def value_parts(view: EmailView, options: BodyOptions) -> list[Part]:
+    """The text parts whose values the options ask for, each once."""
+    parts: dict[int, Part] = {}
+    for wanted, candidates in (
+        (options.fetch_text, view.lists.text),
+        (options.fetch_html, view.lists.html),
+        (options.fetch_all, view.root.walk()),
+    ):
+        if wanted:
+            parts |= {id(part): part for part in candidates if part.is_text}
+    return list(parts.values())
