@@ -1,8 +1,10 @@
 """The settings of an SMTP listener: where it draws the line."""
 
-from attrs import field, frozen
-from attrs.validators import ge, gt
+from typing import ClassVar
 
+from attrs import field, frozen
+
+from mailhive.config.fields import at_least, doc
 from mailhive.config.units import Duration, Size
 
 __all__ = ["SmtpSettings"]
@@ -10,51 +12,50 @@ __all__ = ["SmtpSettings"]
 
 @frozen
 class SmtpSettings:
-    """Keys of `[server.listener."…"]` with `protocol = "smtp"`."""
+    """Keys of a listener with `protocol = "smtp"`."""
+
+    tls_modes: ClassVar[tuple[str, ...]] = ("none", "implicit", "starttls")
 
     max_message_size: Size = field(
         default=Size(50_000_000),
-        validator=gt(Size(0)),
-        metadata={
-            "doc": "Largest message taken in. Advertised with SIZE (RFC 1870) and enforced while "
-            "the message comes in; `jmap.email.max-size` applies as well if it is smaller."
-        },
+        validator=at_least(1_000),
+        metadata=doc(
+            "Largest message taken in. Advertised with SIZE (RFC 1870) and enforced while the "
+            "message comes in; `jmap.email.max-size` counts as well if it is smaller."
+        ),
     )
     max_recipients: int = field(
         default=1000,
-        validator=ge(100),  # RFC 5321 §4.5.3.1.8
-        metadata={"doc": "Recipients of one message; at least 100 (RFC 5321 §4.5.3.1.8)."},
+        validator=at_least(100),  # RFC 5321 §4.5.3.1.8
+        metadata=doc("Recipients of one message."),
     )
     max_errors: int = field(
         default=20,
-        validator=ge(1),
-        metadata={"doc": "Faulty commands of one connection before it is closed with 421."},
+        validator=at_least(1),
+        metadata=doc("Faulty commands of one connection; one more closes it with 421."),
     )
     max_connections: int = field(
         default=1000,
-        validator=ge(1),
-        metadata={"doc": "Connections open at a time; more are answered with 421."},
+        validator=at_least(1),
+        metadata=doc("Connections open at a time; more are answered with 421."),
     )
     max_connections_per_address: int = field(
         default=50,
-        validator=ge(1),
-        metadata={"doc": "The same per IPv4 address or IPv6 /64 network."},
+        validator=at_least(1),
+        metadata=doc("The same for one IPv4 address or one IPv6 /64 network."),
     )
     command_timeout: Duration = field(
-        default=Duration(300.0),
-        validator=gt(Duration(0)),
-        metadata={
-            "doc": "Time to wait for a complete command, and for a client to take its replies "
-            "(RFC 5321 §4.5.3.2.7)."
-        },
+        default=Duration(300.0),  # RFC 5321 §4.5.3.2.7
+        validator=at_least(1),
+        metadata=doc("Time a client has for a complete command, and to take its replies."),
     )
     data_timeout: Duration = field(
         default=Duration(300.0),
-        validator=gt(Duration(0)),
-        metadata={"doc": "Time to wait for more of a message."},
+        validator=at_least(1),
+        metadata=doc("Time a client has to go on with a message."),
     )
     session_timeout: Duration = field(
         default=Duration(4 * 3600.0),
-        validator=gt(Duration(0)),
-        metadata={"doc": "Longest life of a connection, whatever it is doing."},
+        validator=at_least(1),
+        metadata=doc("Longest life of a connection, whatever it is doing."),
     )

@@ -1,6 +1,8 @@
 """Connections on strings and a clock: time, flow control, limits, the end."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
@@ -217,7 +219,7 @@ def test_connections_are_limited(new_bench):
     assert bench.connect("2001:db8:0:1::2")[1].value().startswith(b"220")
 
 
-@pytest.mark.parametrize(("own", "shared", "limit"), [(1000, 500, 500), (500, 1000, 500)])
+@pytest.mark.parametrize(("own", "shared", "limit"), [(2000, 1500, 1500), (1500, 2000, 1500)])
 def test_the_smaller_size_limit_counts(new_bench, own, shared, limit):
     bench = new_bench(limits=Limits(email_size=shared), max_message_size=own)
     protocol, transport = bench.connect()
@@ -358,11 +360,11 @@ def test_loops_are_refused(new_bench):
 
 
 def test_a_message_too_big_frees_what_was_written_at_once(new_bench):
-    bench = new_bench(max_message_size=100)
+    bench = new_bench(max_message_size=1000)
     protocol, transport = bench.connect()
     protocol.dataReceived(OPEN + b"DATA\r\n")
     assert bench.services.blobs.open_writers
-    protocol.dataReceived(b"x" * 101)
+    protocol.dataReceived(b"x" * 1001)
     assert not bench.services.blobs.open_writers
     protocol.dataReceived(b"x" * 1000 + b"\r\n.\r\n")
     assert last(transport) == str(replies.MESSAGE_TOO_BIG)
@@ -424,3 +426,23 @@ def test_drain_has_an_end(new_bench):
     assert transport.aborted
     assert fired == [None]
     assert not bench.services.blobs.open_writers
+
+
+# Noise
+
+PIECES = st.sampled_from([OPEN, MESSAGE, b"DATA\r\n", b"BDAT 3\r\n", b"\r\n.\r\n", b"\r\n", b"\n"])
+
+
+@given(st.lists(PIECES | st.binary(max_size=20), max_size=20))
+def test_noise_leaves_nothing_behind(new_bench, pieces):
+    bench = new_bench(max_message_size=1000)
+    protocol, transport = bench.connect()
+    with capturedLogs() as logs:
+        for piece in pieces:
+            protocol.dataReceived(piece)
+        if transport.connected:
+            transport.loseConnection()
+    assert not [event for event in logs if "log_failure" in event]
+    assert not bench.services.blobs.open_writers
+    assert len(bench.services.blobs._blobs) == len(bench.services.delivery.delivered)
+    assert not bench.clock.getDelayedCalls()
