@@ -115,7 +115,7 @@ def test_a_provider_of_another_package(installed: Path, tmp_path: Path) -> None:
             with socket.create_connection(("127.0.0.1", port)) as client:
                 assert client.makefile().readline().startswith("At the third stroke ")
             daemon.send_signal(signal.SIGTERM)
-            assert daemon.wait(timeout=10) == 0
+            assert daemon.wait(timeout=10) == -signal.SIGTERM
         finally:
             daemon.kill()
 

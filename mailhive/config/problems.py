@@ -48,5 +48,5 @@ class ConfigError(MailhiveError):
     """The configuration cannot be used.  `problems` is every mistake found, in file order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.message)))
+        self.problems = tuple(sorted(problems, key=lambda p: (p.line, dotted(p.path))))
         super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -120,6 +120,7 @@ class ListenerSettings(ProviderSettings):
                 ("tls",),
                 f'"{self.tls}" is not supported by {self.protocol}; allowed: {allowed}',
             )
+            return
         files = {"certificate": self.certificate, "private-key": self.private_key}
         for key, path in files.items():
             if path is not None and self.tls == "none":
