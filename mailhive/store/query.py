@@ -11,7 +11,7 @@ collations `i;ascii-casemap` and `i;unicode-casemap` alike; under
 """
 
 from array import array
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -81,10 +81,9 @@ def _find(reader: "Reader", emails: "array[int]", anchor: str | None) -> int | N
     if reader.bounded and len(emails) > _SCAN:
         raise Unbounded
     number = email_number(anchor)
-    try:
-        return None if number is None else emails.index(number)
-    except ValueError:
-        pass
+    if number is not None:
+        with suppress(ValueError):
+            return emails.index(number)
     raise NotFound("The anchor is not among the results")
 
 

@@ -7,7 +7,7 @@ header fields and one tree of parts, whose leaves hold text or name a blob.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from mailhive.jmap.checks import (
     Check,
@@ -302,7 +302,10 @@ def _assemble(
 ) -> DraftPart:
     """The tree that a mail client would make: related inside alternative inside mixed."""
     inline = [a for a in attachments if html and a.cid and a.disposition != "attachment"]
-    attached = [a for a in attachments if a not in inline]
+    # Without a disposition a picture would be read as part of the text (RFC 8621 §4.1.4).
+    attached = [
+        evolve(a, disposition=a.disposition or "attachment") for a in attachments if a not in inline
+    ]
     if html is not None and inline:
         html = DraftPart("multipart/related", sub_parts=(html, *inline))
     if text is not None and html is not None:

@@ -46,6 +46,8 @@ class EmailSetter:
             "mailboxIds": dict.fromkeys(row.mailbox_ids, True),
             "keywords": dict.fromkeys(row.keywords, True),
         }
+        # Keywords compare without regard to case and are held in lower case (RFC 8621 §4.1.1).
+        patch = {p.lower() if p.startswith("keywords/") else p: v for p, v in patch.items()}
         changes = {p: v for p, v in patch.items() if p.partition("/")[0] in _MUTABLE}
         if len(changes) < len(patch):
             self._check_unchanged(object_id, {p: v for p, v in patch.items() if p not in changes})
