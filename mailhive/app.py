@@ -5,6 +5,7 @@ registry.
 """
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from attrs import evolve, frozen
@@ -159,6 +160,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             offload=offload,
             now=now,
             on_failure=_report,
+            revision=_revision(settings),
             provisioning=settings.jmap.user_provisioning,
         ),
         offload=offload,
@@ -196,6 +198,12 @@ class _Tls(TLSMemoryBIOFactory):
     def __init__(self, context_factory: Any, factory: Any) -> None:
         super().__init__(context_factory, False, factory)
         self.drain = getattr(factory, "drain", lambda: None)
+
+
+def _revision(settings: Settings) -> str:
+    """Differs whenever the URLs that a session object shows may differ (RFC 8620 §2)."""
+    urls = [listener.base_url for _, listener in sorted(settings.server.listener.items())]
+    return sha256(repr([settings.jmap.url_prefix, *urls]).encode()).hexdigest()[:16]
 
 
 def _report(method: str, error: Exception) -> None:

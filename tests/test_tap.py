@@ -2,12 +2,15 @@
 
 import os
 import re
+import shutil
 import signal
 import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Self
 
@@ -141,6 +144,31 @@ def test_socket_activation(name: str, config: Path) -> None:
             with smtplib.SMTP("127.0.0.1", port) as client:
                 assert client.ehlo("client.example.org")[0] == 250
             daemon.stop()
+
+
+def test_tls(config: Path) -> None:
+    openssl = shutil.which("openssl")
+    assert openssl is not None
+    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key.pem -out cert.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(
+        [openssl, *request.split(), *names], cwd=config.parent, check=True, capture_output=True
+    )
+    files = 'certificate = "cert.pem"\nprivate-key = "key.pem"'
+    text = config.read_text().replace('"smtp"', f'"smtp"\ntls = "starttls"\n{files}')
+    config.write_text(text.replace('"jmap"', f'"jmap"\ntls = "implicit"\n{files}'))
+    trust = ssl.create_default_context(cafile=config.parent / "cert.pem")
+    with Running(command(config), config.parent) as daemon:
+        port = int(daemon.until(r'listener "mx" on 127\.0\.0\.1:(\d+)')[1])
+        web = int(daemon.until(r'listener "web" on 127\.0\.0\.1:(\d+)')[1])
+        with smtplib.SMTP("localhost", port) as client:
+            client.starttls(context=trust)
+            assert client.noop()[0] == 250
+        https = HTTPSConnection("localhost", web, context=trust)
+        https.request("GET", "/.well-known/jmap")
+        assert https.getresponse().status == 401
+        https.close()
+        daemon.stop()
 
 
 def test_address_in_use(config: Path, taken: int) -> None:
