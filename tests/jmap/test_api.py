@@ -52,7 +52,7 @@ async def test_the_session_state_follows_the_session(server: Any, stores: Any) -
     assert response["sessionState"] == session["state"]
     renamed = Principal("alice", emails=("a@example.org",), description="x")
     assert json.loads(await server.api.session(renamed, URLS))["state"] == session["state"]
-    other = stores.server(Limits(get=7))
+    other = await stores.user(server.principal, Limits(get=7))
     assert json.loads(await other.api.session(other.principal, URLS))["state"] != session["state"]
 
 
@@ -101,9 +101,7 @@ async def test_requests_that_are_refused_whole(server: Any) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_accounts_out_of_reach(server: Any, stores: Any) -> None:
-    bob = stores.server(Limits(), Principal("bob"))
-    session = json.loads(await bob.api.session(bob.principal, URLS))
-    bobs = next(iter(session["accounts"]))
+    bobs = (await stores.user(Principal("bob"))).account_id
     for arguments, error in (
         ({}, "invalidArguments"),
         ({"accountId": None}, "invalidArguments"),
@@ -125,9 +123,7 @@ async def test_accounts_out_of_reach(server: Any, stores: Any) -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_blob_of_another_account_is_not_there(server: Any, stores: Any) -> None:
     blob_id = await server.upload(b"secret")
-    bob = stores.server(Limits(), Principal("bob"))
-    session = json.loads(await bob.api.session(bob.principal, URLS))
-    bob.account_id = next(iter(session["accounts"]))
+    bob = await stores.user(Principal("bob"))
     with pytest.raises(RequestError):
         await bob.api.blob(bob.principal, bob.account_id, blob_id)
     blob = await server.api.blob(server.principal, server.account_id, blob_id + "_2_3_n")

@@ -90,9 +90,7 @@ def test_windows(window: Window, anchor: int | None, bounds: tuple[int, int]) ->
     assert window.bounds(10, anchor) == bounds
 
 
-SLICES = st.builds(
-    BlobSlice, st.integers(0, 10**9), st.integers(0, 10**9), st.sampled_from("nbq")
-)
+SLICES = st.builds(BlobSlice, st.integers(0, 10**9), st.integers(0, 10**9), st.sampled_from("nbq"))
 
 
 @given(st.lists(SLICES, max_size=4))

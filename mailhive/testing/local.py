@@ -1,0 +1,147 @@
+"""A JMAP server in the process, without a network: the real stores in a directory.
+
+stores = LocalStores.start(Path("data"), reactor)
+alice = await stores.user(Principal("alice"))
+await alice.call("Mailbox/get")
+await stores.stop()
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from twisted.application.service import IService
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.threads import deferToThreadPool
+
+from mailhive.app import BuildContext
+from mailhive.blobs import fs
+from mailhive.jmap.api import JmapApi
+from mailhive.jmap.limits import Limits
+from mailhive.jmap.registry import Registry
+from mailhive.jmap.session import SessionUrls
+from mailhive.mail.blobs import BlobAccess
+from mailhive.mail.provision import Accounts
+from mailhive.model.principal import Principal
+from mailhive.store import sqlite
+
+__all__ = ["LocalStores", "LocalUser"]
+
+USING = ("urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail")
+URLS = SessionUrls("http://localhost/api", "http://localhost/d", "http://localhost/u", "http://e")
+
+
+@define
+class LocalStores:
+    """An SQLite mail store and a file-based blob store.
+
+    `failures` collects the exceptions that methods answered with serverFail.
+    """
+
+    context: BuildContext
+    mail_store: Any
+    blob_store: Any
+    accounts: Accounts
+    failures: list[tuple[str, Exception]] = field(factory=list)
+
+    @classmethod
+    def start(cls, directory: Path, reactor: Any) -> "LocalStores":
+        """Open the stores in a directory, which need not be empty."""
+
+        def offload(function: Any, *args: Any) -> Any:
+            return deferToThreadPool(reactor, reactor.getThreadPool(), function, *args)
+
+        context = BuildContext(reactor, directory, offload)
+        mail_store = sqlite.build(sqlite.SqliteSettings(), context)
+        blob_store = fs.build(fs.FsSettings(), context)
+        for service in (mail_store, blob_store):
+            IService(service).startService()
+        return cls(context, mail_store, blob_store, Accounts(mail_store))
+
+    async def stop(self) -> None:
+        """Close the stores."""
+        for service in (self.mail_store, self.blob_store):
+            await maybeDeferred(IService(service).stopService)
+
+    def now(self) -> int:
+        """The time in milliseconds."""
+        return int(self.context.reactor.seconds() * 1000)
+
+    async def user(self, principal: Principal, limits: Limits | None = None) -> "LocalUser":
+        """A user of the server, with an account."""
+        api = JmapApi(
+            registry=Registry.load(),
+            limits=limits or Limits(),
+            store=self.mail_store,
+            blobs=BlobAccess(self.blob_store, self.mail_store, self.context.offload),
+            accounts=self.accounts,
+            hostname="mail.example.org",
+            offload=self.context.offload,
+            now=self.now,
+            on_failure=lambda method, error: self.failures.append((method, error)),
+        )
+        return LocalUser(api, principal, await self.accounts.ensure(principal.name))
+
+
+@define
+class LocalUser:
+    """One principal's hand on the server."""
+
+    api: JmapApi
+    principal: Principal
+    account_id: str
+
+    async def session(self) -> dict[str, Any]:
+        """The Session object."""
+        session: dict[str, Any] = json.loads(await self.api.session(self.principal, URLS))
+        return session
+
+    async def request(self, *calls: Any, **extra: Any) -> dict[str, Any]:
+        """Send method calls as they are; the Response object."""
+        body = {"using": USING, "methodCalls": calls, **extra}
+        reply = await self.api.handle(self.principal, json.dumps(body).encode())
+        response: dict[str, Any] = json.loads(reply.body)
+        return response
+
+    async def call(self, method: str, /, **arguments: Any) -> dict[str, Any]:
+        """One call in one's own account; its arguments, or `{"error": …}`."""
+        arguments = {"accountId": self.account_id, **arguments}
+        response = await self.request([method, arguments, "c"])
+        name, result, _ = response["methodResponses"][0]
+        return {"error": result} if name == "error" else result
+
+    async def store_blob(self, data: bytes) -> str:
+        """The id of a durable blob that no account refers to yet."""
+        writer = self.api.blobs.blob_store.open_writer()
+        writer.write(data)
+        blob_id: str = await writer.commit()
+        return blob_id
+
+    async def upload(self, data: bytes, media_type: str = "message/rfc822") -> str:
+        """The blob id of an upload."""
+        blob_id = await self.store_blob(data)
+        await self.api.upload(self.principal, self.account_id, blob_id, media_type, len(data))
+        return blob_id
+
+    async def download(self, blob_id: str) -> bytes:
+        """The octets of a blob; `RequestError` 404 if there is none."""
+        blob = await self.api.blob(self.principal, self.account_id, blob_id)
+        return await blob.read()
+
+    async def role(self, role: str) -> str:
+        """The id of the mailbox with a role."""
+        found = await self.call("Mailbox/query", filter={"role": role})
+        mailbox_id: str = found["ids"][0]
+        return mailbox_id
+
+    async def add(self, message: bytes, role: str = "inbox", **properties: Any) -> str:
+        """Import a message into the mailbox with a role; its email id."""
+        email = {
+            "blobId": await self.upload(message),
+            "mailboxIds": {await self.role(role): True},
+            **properties,
+        }
+        result = await self.call("Email/import", emails={"e": email})
+        email_id: str = result["created"]["e"]["id"]
+        return email_id
