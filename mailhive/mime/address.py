@@ -11,7 +11,7 @@ import re
 from attrs import define, field
 
 from mailhive.mime.encodedword import clean, decode_words
-from mailhive.mime.fields import comment_end, unfold
+from mailhive.mime.fields import comment_end, strip_comments, unfold
 
 __all__ = ["Address", "Group", "parse_addresses"]
 
@@ -185,7 +185,8 @@ def _comment_text(comment: str) -> str:
 
 
 def _addr_spec(angle: str) -> str:
-    """The inside of angle brackets less white space and the obsolete route (RFC 5322 §4.4)."""
+    """The inside of angle brackets less comments, white space and route (RFC 5322 §4.4)."""
+    angle = strip_comments(angle)
     if " " in angle or "\t" in angle:
         angle = "".join(p for p in _ANGLE_PIECE.findall(angle) if not p.isspace())
     if route := _ROUTE.match(angle):

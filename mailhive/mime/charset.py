@@ -65,7 +65,7 @@ def _codec(label: str) -> str | None:
         return None
     try:
         info = codecs.lookup(name)
-        b"".decode(info.name)  # refuses what is no text encoding, such as zip
+        b" ".decode(info.name, "replace")  # refuses what is no text encoding, such as zip
     except (LookupError, ValueError):
         return None
     return None if info.name in _NO_CHARSETS else info.name

@@ -244,7 +244,7 @@ def parse_header_property(name: str) -> HeaderProperty:
     if form not in _FORMS:
         raise ValueError(f"{form!r} is not a form of a header field")
     if form not in _ALLOWED.get(field.lower(), _ANY):
-        raise ValueError(f"{field} is not to be had as {form}")
+        raise ValueError(f"the header field {field} has no form as{form}")
     return HeaderProperty(name, field, field.lower(), form, every)
 
 

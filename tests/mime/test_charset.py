@@ -1,0 +1,62 @@
+"""Octets to text by label."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailhive.mime.charset import decode, decode_undeclared, is_known
+
+
+@pytest.mark.parametrize(
+    ("data", "label", "text"),
+    [
+        ("ä€".encode(), "UTF-8", "ä€"),
+        ("ä€".encode(), ' "utf8" ', "ä€"),
+        (b"\xe4\x80", "iso-8859-1", "ä€"),
+        (b"\xe4", "latin1", "ä"),
+        ("鎔".encode("gb18030"), "GB2312", "鎔"),
+        ("똠".encode("cp949"), "ks_c_5601-1987", "똠"),
+        ("①".encode("cp932"), "Shift_JIS", "①"),
+        ("日本".encode("iso-2022-jp"), "ISO-2022-JP", "日本"),
+        ("привет".encode("koi8-r"), "KOI8-R", "привет"),
+        (b"Hi +AOQ-", "unicode-1-1-utf-7", "Hi ä"),
+        (b"plain", "us-ascii", "plain"),
+    ],
+)
+def test_labels(data: bytes, label: str, text: str) -> None:
+    assert decode(data, label) == (text, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "label", "text"),
+    [
+        ("ä".encode(), "x-unknown", "ä"),
+        ("ä".encode(), "us-ascii", "ä"),
+        (b"a\xffb", "utf-8", "a\ufffdb"),
+        (b"a", "rot13", "a"),
+        (b"a", "zip", "a"),
+        (b"a", "idna", "a"),
+        (b"a", "unicode_escape", "a"),
+        (b"a", "x\0y", "a"),
+        (b"a", "ä", "a"),
+        (b"+2AA-", "utf-7", "\ufffd"),
+    ],
+)
+def test_problems(data: bytes, label: str, text: str) -> None:
+    assert decode(data, label) == (text, True)
+
+
+def test_no_label() -> None:
+    assert decode_undeclared("grün".encode()) == ("grün", False)
+    german = "Schöne Grüße aus München, wir hören voneinander. Natürlich!" * 3
+    assert decode_undeclared(german.encode("cp1252")) == (german, True)
+    russian = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 5
+    assert decode_undeclared(russian.encode("cp1251"))[0] == russian
+
+
+@given(
+    st.binary(max_size=100), st.sampled_from(["utf-7", "utf-16", "big5", "iso-2022-jp", "x", "hz"])
+)
+def test_every_text_can_be_sent(data: bytes, label: str) -> None:
+    decode(data, label)[0].encode("utf-8")
+    assert is_known(label) == (label != "x")

@@ -1,0 +1,68 @@
+"""HTML to text, and previews."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailhive.mime.text import html_to_text, preview
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>Hello <b>w</b>orld</p><p>again", "Hello world\nagain"),
+        ("a<div>b</div>c<br>d", "a\nb\nc\nd"),
+        ("<table><tr><td>a</td><td>b</td></tr><tr><th>c", "a b\nc"),
+        ("<title>t</title><style>s{}</style><script>x<y</script>body<!-- c -->", "body"),
+        ("a &amp; b&nbsp;&euro;&#x41;&#xD800;", "a & b €A\ufffd"),
+        ("  a\n\n  b  ", "a b"),
+        ("<ul><li>a<li>b</ul>", "a\nb"),
+        ("a<svg><text>no</text></svg><template><p>no</template>z", "az"),
+        ("<html><body><p>a</p></body></html><!-- x -->", "a"),
+        ("", ""),
+        ("plain < text", "plain < text"),
+    ],
+)
+def test_html_to_text(html: str, text: str) -> None:
+    assert html_to_text(html) == text
+
+
+def test_html_to_text_has_a_limit() -> None:
+    assert html_to_text("<p>abc</p>" * 10, limit=5) == "abc\na"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "html", ["<div>" * 200_000, "<b>" * 200_000 + "x", "<" * 500_000, "<a " * 200_000]
+)
+def test_hostile_html_ends(html: str) -> None:
+    html_to_text(html)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Hello,\r\n\r\n  how are\tyou?", "Hello, how are you?"),
+        ("> quoted\r\nmine\r\n > more", "mine"),
+        ("> all\n> quoted", "> all > quoted"),
+        ("a\u200b\u200c\xad\ufeffb\0", "ab"),
+        ("a > b", "a > b"),
+        ("", ""),
+    ],
+)
+def test_preview(text: str, line: str) -> None:
+    assert preview(text) == line
+
+
+@given(st.text(max_size=600))
+@settings(max_examples=100)
+def test_previews_are_short_and_one_line(text: str) -> None:
+    line = preview(text)
+    assert len(line) <= 256
+    assert len(line.splitlines()) <= 1
+
+
+@given(st.text(alphabet="<>/apbrtdiv \"'=&;!-x", max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_any_html_has_a_text(html: str) -> None:
+    html_to_text(html)
