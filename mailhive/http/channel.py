@@ -1,0 +1,131 @@
+"""One HTTP/1.1 connection: twisted.web's channel, made to last under abuse.
+
+twisted.web bounds the head of a request (16 KiB in all and 500 fields, else a
+bare 400) and ends a connection on which nothing arrives.  Added here:
+
+- a request has a deadline, so that a peer that drips octets cannot stay for ever;
+- reading can be held, so that a body is taken only when somebody wants it;
+- an answer that goes out before the body is in reaches a peer that is still
+  sending: closing at once would make its system drop the answer (RFC 9112 §9.6).
+"""
+
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+if TYPE_CHECKING:
+    from mailhive.http.request import Request
+    from mailhive.http.site import JmapSite
+
+__all__ = ["Channel"]
+
+#: Seconds for which the rest of an unwanted body is read away before closing.
+LINGER = 10.0
+
+
+class Channel(HTTPChannel):
+    """A connection of a `JmapSite`."""
+
+    site: "JmapSite"
+    _deaf = False  # what still arrives is of no interest
+    _answering = False  # the request is complete and its answer is being made
+    _since: float | None = None  # when the request that is being received began
+    _octets = 0  # received of it
+
+    def connectionMade(self) -> None:
+        self.site.channels.add(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        self.site.channels.discard(self)
+        super().connectionLost(reason)
+        self.site.channel_gone()
+
+    # Receiving
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if data and not self._answering:
+            now = self.site.reactor.seconds()
+            if self._since is None:
+                self._since, self._octets = now, 0
+            self._octets += len(data)
+            if now - self._since > self.site.time_allowed(self._octets):
+                self._deaf = True
+                self.timeoutConnection()
+                return
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        before = len(self.requests)
+        super().lineReceived(line)
+        if len(self.requests) > before:
+            cast("Request", self.requests[-1]).request_line = line
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if not self._deaf:
+            super().rawDataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        request = cast("Request", self.requests[-1])
+        # The body asks for its 100 itself, so twisted.web must not see this.
+        request.take_expectation()
+        super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        if self._deaf:  # the body ended in the very data that it was refused for
+            return
+        self._answering, self._since = True, None
+        super().allContentReceived()
+
+    # Flow of a body
+
+    def hold(self) -> None:
+        """Stop reading from the peer."""
+        self.paused = True
+        self._pausable.pauseProducing()
+
+    def release(self) -> None:
+        """Read on."""
+        if self.paused:
+            self.paused = False
+            self._pausable.resumeProducing()
+            self.dataReceived(b"")
+
+    def resumeProducing(self) -> None:
+        """The transport has room again: that is no reason to end a hold."""
+        super().resumeProducing()
+        if self.paused:
+            self._pausable.pauseProducing()
+
+    @property
+    def _pausable(self) -> IPushProducer:
+        return cast(IPushProducer, self.transport)
+
+    def send_continue(self) -> None:
+        """Tell the peer that its body is wanted."""
+        self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # Ending
+
+    def requestDone(self, request: "Request") -> None:
+        self._answering = False
+        if request.body.complete:
+            if self.site.draining:
+                self.persistent = False
+            super().requestDone(request)
+            return
+        self._deaf = True
+        self.requests.remove(request)
+        self.clearLineBuffer()
+        self.setTimeout(LINGER)
+        if self.paused:
+            self.paused = False
+            self._pausable.resumeProducing()
+
+    def abort(self) -> None:
+        """End the connection so that the peer cannot take it for a normal end."""
+        cast(ITCPTransport, self.transport).abortConnection()

@@ -1,0 +1,52 @@
+"""Content coding of answers (RFC 9110 §8.4, §12.5.3).
+
+A compressed answer says by its length something of its content, which is
+dangerous where a page of another origin can make a browser ask with the user's
+credentials.  These are in a header that no browser adds by itself.
+"""
+
+import gzip
+from collections.abc import Callable
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from mailhive.http.reply import Reply
+
+__all__ = ["accepts_gzip", "compressed"]
+
+#: Octets below which compression costs more than it saves.
+WORTHWHILE = 1_024
+#: Octets above which it is done on another thread.
+LARGE = 32_768
+_LEVEL = 4
+_VARY = (b"Vary", b"Accept-Encoding")
+
+
+def accepts_gzip(header: str | None) -> bool:
+    """Does this Accept-Encoding value allow gzip?"""
+    weights: dict[str, bool] = {}
+    for item in (header or "").lower().split(","):
+        coding, *parameters = (part.strip() for part in item.split(";"))
+        weights[coding] = not any(p.startswith("q=") and not p[2:].strip("0.") for p in parameters)
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", False)))
+
+
+async def compressed(
+    reply: Reply, accept_encoding: str | None, offload: Callable[..., Deferred[bytes]]
+) -> Reply:
+    """`reply` as it goes out; `offload(fn, *args)` runs a function on a thread."""
+    if len(reply.body) < WORTHWHILE:
+        return reply
+    reply = evolve(reply, headers=(*reply.headers, _VARY))
+    if not accepts_gzip(accept_encoding):
+        return reply
+    if len(reply.body) > LARGE:
+        body = await offload(_gzip, reply.body)
+    else:
+        body = _gzip(reply.body)
+    return evolve(reply, body=body, headers=(*reply.headers, (b"Content-Encoding", b"gzip")))
+
+
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, _LEVEL, mtime=0)

@@ -1,0 +1,131 @@
+"""The one way in: every route is authenticated, limited, answered and logged here."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from math import ceil
+from typing import Any, Concatenate, Protocol
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
+
+from mailhive.errors import TemporaryFailure, TooManyAttempts, Unauthorized
+from mailhive.http.body import ClientGone
+from mailhive.http.compress import compressed
+from mailhive.http.reply import INTERNAL_ERROR, Reply, plain_problem, problem
+from mailhive.http.request import Request
+from mailhive.jmap.errors import RequestError
+from mailhive.model.principal import Principal
+
+__all__ = ["Gate", "Slots", "route"]
+
+_log = Logger()
+
+
+class Slots:
+    """How many things each user does at a time."""
+
+    def __init__(self, limit: int, name: str) -> None:
+        self._limit = limit
+        self._name = name  # of the property in the capability object
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def taken_by(self, user: str) -> Iterator[None]:
+        """Hold one slot of `user`; `RequestError` if all are taken (RFC 8620 §3.6.1)."""
+        if self._taken[user] >= self._limit:
+            raise RequestError(
+                "limit", f"At most {self._limit} at a time are allowed.", limit=self._name
+            )
+        self._taken[user] += 1
+        try:
+            yield
+        finally:
+            self._taken[user] -= 1
+            if not self._taken[user]:
+                del self._taken[user]
+
+
+class Gate:
+    """What a route needs around itself.
+
+    `chain` authenticates; `offload(fn, *args)` runs a function on a thread and
+    returns a Deferred.
+    """
+
+    def __init__(self, chain: Any, offload: Callable[..., Deferred[Any]]) -> None:
+        self._chain = chain
+        self._offload = offload
+
+    async def serve(
+        self, request: Request, handler: Callable[[Request, Principal], Awaitable[Reply | None]]
+    ) -> None:
+        """Answer `request` with what `handler` returns; None says that it has answered itself.
+
+        The caller finishes the request.  Raises nothing.
+        """
+        try:
+            principal = await self._chain.authenticate(Credentials(request), request.peer)
+            request.account = principal.name
+            reply = await handler(request, principal)
+            if reply is None:
+                return
+            reply = await compressed(reply, request.header(b"accept-encoding"), self._offload)
+        except Exception as error:
+            reply = self._explain(request, error)
+        if request.gone:
+            return
+        if request.startedWriting:
+            request.abandon()
+        else:
+            request.send(reply)
+
+    def _explain(self, request: Request, error: Exception) -> Reply:
+        """The answer to an error, which is logged if it is ours."""
+        if isinstance(error, RequestError):
+            return problem(error)
+        if isinstance(error, Unauthorized):
+            challenges = ((b"WWW-Authenticate", c.encode()) for c in error.challenges)
+            return plain_problem(401, "Authentication is required.", *challenges)
+        if isinstance(error, TooManyAttempts):
+            retry = (b"Retry-After", b"%d" % ceil(error.retry_after))
+            return plain_problem(429, "Too many failed logins; try again later.", retry)
+        if isinstance(error, TemporaryFailure):
+            return plain_problem(503, "The server cannot answer this now; try again later.")
+        if not request.gone and not isinstance(error, ClientGone):
+            _log.failure("request {id} failed", id=request.id)
+        return INTERNAL_ERROR
+
+
+class Credentials:
+    """The headers of a request as strategies read them."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def get(self, name: str) -> str | None:
+        """The value of a field; if it is repeated, the values joined by commas."""
+        return self._request.header(name.encode())
+
+
+class Gated(Protocol):
+    """An object whose methods are routes."""
+
+    gate: Gate
+
+
+def route(
+    handler: Callable[Concatenate[Any, Request, Principal, ...], Awaitable[Reply | None]],
+) -> Callable[..., Deferred[None]]:
+    """Make a method `(request, principal, **segments of the path)` a route of a `Gated`."""
+
+    @wraps(handler)
+    def endpoint(self: Gated, request: Request, **segments: str) -> Deferred[None]:
+        return ensureDeferred(
+            self.gate.serve(
+                request, lambda request, principal: handler(self, request, principal, **segments)
+            )
+        )
+
+    return endpoint

@@ -1,0 +1,87 @@
+"""The `jmap` listener: settings, and the site made of them."""
+
+from typing import Any
+
+from attrs import field, frozen
+from zope.interface import implementer
+
+from mailhive.auth.chain import Chain
+from mailhive.config.settings import doc
+from mailhive.config.units import Duration, Size
+from mailhive.http.gate import Gate
+from mailhive.http.routes import ApiResource, Routes
+from mailhive.http.site import JmapSite
+from mailhive.http.urls import API
+from mailhive.interfaces.listener import IListenerFactory
+from mailhive.registry import Provider
+
+__all__ = ["PROVIDER", "JmapListener", "JmapListenerSettings"]
+
+
+def _positive(_: object, __: object, value: float) -> None:
+    if value <= 0:
+        raise ValueError(f"{value:g} is too small; more than 0 is allowed")
+
+
+@frozen
+class JmapListenerSettings:
+    """A listener that speaks JMAP over HTTP."""
+
+    idle_timeout: Duration = field(
+        default=Duration(60.0),
+        validator=_positive,
+        metadata=doc(
+            "How long a connection may be silent: between requests, within one, and while a "
+            "client takes nothing of a download."
+        ),
+    )
+    request_timeout: Duration = field(
+        default=Duration(60.0),
+        validator=_positive,
+        metadata=doc(
+            "How long a client may take to send a request, and a second more for each "
+            "`minimum-rate` octets that it has sent."
+        ),
+    )
+    minimum_rate: Size = field(
+        default=Size(1_000),
+        validator=_positive,
+        metadata=doc("See `request-timeout`: octets per second."),
+    )
+
+
+@implementer(IListenerFactory)
+class JmapListener:
+    """Makes a `JmapSite`; its `drain()` lets requests in flight finish."""
+
+    settings = JmapListenerSettings
+
+    def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> JmapSite:
+        settings: JmapListenerSettings = listener.settings
+        routes = Routes(
+            Gate(Chain(services.strategies), services.offload),
+            services.jmap_api,
+            services.blobs,
+            reactor=reactor,
+            prefix=_prefix(services.config.jmap.url_prefix, listener.base_url),
+            scheme="https" if listener.tls == "implicit" else "http",
+            patience=settings.idle_timeout,
+        )
+        return JmapSite(
+            {API.encode(): ApiResource(routes)},
+            routes.app.resource(),
+            name=name,
+            reactor=reactor,
+            headers=services.config.jmap.http.headers,
+            idle_timeout=settings.idle_timeout,
+            request_timeout=settings.request_timeout,
+            minimum_rate=settings.minimum_rate,
+        )
+
+
+def _prefix(url_prefix: str | None, base_url: str | None) -> str | None:
+    prefix = url_prefix or base_url
+    return None if prefix is None else prefix.rstrip("/")
+
+
+PROVIDER = Provider(settings=JmapListenerSettings, build=lambda _settings, _context: JmapListener())

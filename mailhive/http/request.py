@@ -1,0 +1,156 @@
+"""A request that starts with its headers and whose body is read on demand."""
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import server
+
+from mailhive.http.body import HIGH_WATER, Body
+from mailhive.http.reply import INTERNAL_ERROR, Reply
+
+if TYPE_CHECKING:
+    from mailhive.http.channel import Channel
+    from mailhive.http.site import JmapSite
+
+__all__ = ["Request"]
+
+
+class Request(server.Request):
+    """A request of a `JmapSite`.
+
+    It is routed when its headers are in if it has a body, and the handler reads
+    `body`; an answer may be written at any moment.  What the answer leaves of
+    the body is read away when that is little, else the connection is closed.
+    """
+
+    site: "JmapSite"
+    channel: "Channel"
+    defaultContentType = None
+    log = Logger()
+
+    request_line = b""
+    expects_continue = False
+    gone = False  # the connection is lost
+    _begun = False
+    _answered = False
+    _unfinished = False  # answered; finishes when the body has passed
+
+    def __init__(self, channel: "Channel", *args: Any, **kwargs: Any) -> None:
+        super().__init__(channel, *args, **kwargs)
+        self.site = channel.site
+        self.id = self.site.next_request_id()
+        self.began = self.site.reactor.seconds()
+        self.body = Body(channel, 0)
+        self.account: str | None = None  # the name of the principal, for the log
+        self.methods: tuple[str, ...] = ()  # the JMAP methods called, for the log
+
+    # Receiving
+
+    def header(self, name: bytes) -> str | None:
+        """A header field as text of any octets; repeated ones are joined by commas."""
+        values = self.requestHeaders.getRawHeaders(name)
+        return None if values is None else b", ".join(values).decode("latin-1")
+
+    def take_expectation(self) -> None:
+        """Note and remove `Expect: 100-continue`; HTTP/1.0 has none (RFC 9110 §10.1.1)."""
+        if (self.header(b"expect") or "").lower() == "100-continue":
+            self.requestHeaders.removeHeader(b"expect")
+            self.expects_continue = self.request_line.endswith(b"HTTP/1.1")
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = BytesIO()  # twisted.web wants one; bodies do not go there
+        self.body = Body(self.channel, length, expects_continue=self.expects_continue)
+        if length != 0:
+            self._begun = True
+            super().requestReceived(*self.request_line.split(b" "))
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self.body.data_received(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        if not self._begun:
+            super().requestReceived(command, path, version)
+            return
+        self.body.ended()
+        if self._unfinished:
+            super().finish()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.gone = True
+        self.body.connection_lost()
+        self.site.log_request(self, gone=True)
+        super().connectionLost(reason)
+
+    # Answering
+
+    def processingFailed(self, reason: Failure) -> None:
+        """An error that no handler turned into an answer: ours, and nobody else's to see."""
+        if not self.gone or not reason.check(CancelledError):
+            self.log.failure("request {id} failed", failure=reason, id=self.id)
+        if self.startedWriting:
+            self.abandon()
+        elif not self.gone:
+            self.send(INTERNAL_ERROR)
+            self.finish()
+
+    def send(self, reply: Reply) -> None:
+        """Write a whole answer; the caller finishes the request."""
+        self.setResponseCode(reply.status)
+        for name, value in reply.headers:
+            self.responseHeaders.addRawHeader(name, value)
+        if reply.body:
+            self.setHeader(b"Content-Type", reply.media_type)
+        if reply.status not in (204, 304):
+            self.setHeader(b"Content-Length", str(len(reply.body)))
+        self.write(reply.body)
+
+    def write(self, data: bytes) -> None:
+        if not self.startedWriting and not self.gone:
+            self.site.add_headers(self.responseHeaders)
+            if self.site.draining or not self._body_passes():
+                self.setHeader(b"Connection", b"close")
+                self.channel.persistent = False
+        super().write(data)
+
+    def finish(self) -> None:
+        if self._answered or self.gone:
+            return
+        self._answered = True
+        if not self.startedWriting:
+            self.write(b"")
+        if not self.body.complete and self.channel.persistent:
+            self._unfinished = True
+            self.body.discard()
+        else:
+            super().finish()
+
+    def _body_passes(self) -> bool:
+        """May the connection go on after what is left of the body?"""
+        body = self.body
+        if body.complete:
+            return True
+        # Who waits for a 100 may or may not send the body after another answer.
+        return body.length is not None and body.length <= HIGH_WATER and not body.expects_continue
+
+    def abandon(self) -> None:
+        """Give up an answer that has begun, so that the client cannot take it for whole."""
+        if not self.gone:
+            self._answered = True
+            self.channel.abort()
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        return getattr(self.client, "host", "unix")
+
+    def is_decodable(self) -> bool:
+        """Are path and host text?"""
+        try:
+            unquote_to_bytes(self.path).decode()
+        except UnicodeDecodeError:
+            return False
+        return (self.header(b"host") or "").isascii()

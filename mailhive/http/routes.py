@@ -1,0 +1,236 @@
+"""The resources of JMAP: session (RFC 8620 §2), api (§3), upload (§6.1), download (§6.2)."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import BaseConverter
+
+from mailhive.http import naming, ranges
+from mailhive.http.download import BlobSender
+from mailhive.http.gate import Gate, Slots, route
+from mailhive.http.reply import Reply, plain_problem
+from mailhive.http.request import Request
+from mailhive.http.urls import SESSION, WELL_KNOWN, session_urls
+from mailhive.jmap.errors import RequestError
+from mailhive.model.principal import Principal
+
+__all__ = ["ApiResource", "Routes"]
+
+# RFC 8620 §2
+_SESSION_HEADERS = ((b"Cache-Control", b"no-cache, no-store, must-revalidate"),)
+_API_HEADERS = ((b"Cache-Control", b"no-store"),)
+# What others have sent must not run as a page of ours.
+_DOWNLOAD_HEADERS = (
+    (b"Accept-Ranges", b"bytes"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Content-Security-Policy", b"default-src 'none'; sandbox"),
+)
+_METHODS = b"GET, HEAD, POST, OPTIONS"
+
+
+class _Anything(BaseConverter):
+    """The rest of a path: file names may be empty and hold slashes and line ends."""
+
+    regex = "(?s:.*)"
+    part_isolating = False
+
+
+class Routes:
+    """What one listener serves.
+
+    `api` is the `JmapApi`, `blobs` the `IBlobStore` that uploads go to.  `prefix`
+    begins the URLs of the session; None means localhost and the port the client
+    came to, and never what its Host header says.  A client that takes nothing
+    of a download for `patience` seconds is dropped.
+    """
+
+    app = Klein()
+    app.url_map.merge_slashes = False
+    app.url_map.converters["anything"] = _Anything
+
+    def __init__(
+        self,
+        gate: Gate,
+        api: Any,
+        blobs: Any,
+        *,
+        reactor: IReactorTime,
+        prefix: str | None = None,
+        scheme: str = "http",
+        patience: float = 60.0,
+    ) -> None:
+        self.gate = gate
+        self._api = api
+        self._blobs = blobs
+        self._reactor = reactor
+        self._prefix = prefix
+        self._scheme = scheme
+        self._patience = patience
+        self._requests = Slots(api.limits.concurrent_requests, "maxConcurrentRequests")
+        self._uploads = Slots(api.limits.concurrent_uploads, "maxConcurrentUpload")
+
+    @app.route(WELL_KNOWN, methods=["GET"])
+    @app.route(SESSION, methods=["GET"])
+    @route
+    async def session(self, request: Request, principal: Principal) -> Reply:
+        """RFC 8620 §2.  The well-known URL answers itself: redirects lose credentials."""
+        prefix = self._prefix
+        if prefix is None:
+            prefix = f"{self._scheme}://localhost:{request.getHost().port}"
+        body = await self._api.session(principal, session_urls(prefix))
+        return Reply(body, headers=_SESSION_HEADERS)
+
+    @route
+    async def call(self, request: Request, principal: Principal) -> Reply:
+        """RFC 8620 §3.1."""
+        if not _is_json(request.header(b"content-type")):
+            raise RequestError("notJSON", "The content type must be application/json.", status=415)
+        with self._requests.taken_by(principal.name):
+            limit = self._api.limits.request_size
+            raw: list[bytes] = []
+            await request.body.read(
+                raw.append,
+                limit=limit,
+                too_large=RequestError(
+                    "limit", f"A request has at most {limit} octets.", limit="maxSizeRequest"
+                ),
+            )
+            reply = await self._api.handle(principal, b"".join(raw))
+        request.methods = reply.methods
+        return Reply(reply.body, headers=_API_HEADERS)
+
+    @app.route("/jmap/upload/<account_id>/", methods=["POST"], strict_slashes=False)
+    @route
+    async def upload(self, request: Request, principal: Principal, account_id: str) -> Reply:
+        """RFC 8620 §6.1."""
+        declared = request.header(b"content-type")
+        media_type = naming.media_type(declared or "application/octet-stream")
+        if media_type is None:
+            raise RequestError(None, "The Content-Type is not a media type.")
+        with self._uploads.taken_by(principal.name):
+            await self._api.may_upload(principal, account_id)
+            blob_id, size = await self._store_body(request)
+            body = await self._api.upload(principal, account_id, blob_id, media_type, size)
+        return Reply(body, status=201, headers=_API_HEADERS)
+
+    async def _store_body(self, request: Request) -> tuple[str, int]:
+        limit = self._api.limits.upload_size
+        writer = self._blobs.open_writer()
+        try:
+            await request.body.read(
+                writer.write,
+                limit=limit,
+                too_large=RequestError(
+                    "limit",
+                    f"An upload has at most {limit} octets.",
+                    status=413,
+                    limit="maxSizeUpload",
+                ),
+            )
+            size = writer.size
+        except BaseException:
+            writer.abort()
+            raise
+        return await writer.commit(), size
+
+    @app.route("/jmap/download/<account_id>/<blob_id>/<anything:name>", methods=["GET"])
+    @route
+    async def download(
+        self, request: Request, principal: Principal, account_id: str, blob_id: str, name: str
+    ) -> Reply | None:
+        """RFC 8620 §6.2."""
+        # Not request.args, which are split at semicolons as well.
+        query = dict(parse_qsl(request.uri.partition(b"?")[2].decode("latin-1")))
+        media_type = naming.media_type(query.get("accept", "application/octet-stream"))
+        if media_type is None:
+            raise RequestError(None, "The accept parameter is not a media type.")
+        blob = await self._api.blob(principal, account_id, blob_id)
+        tag = ranges.entity_tag(blob_id)
+        caching = (
+            (b"ETag", tag.encode()),
+            (b"Cache-Control", b"private, immutable, max-age=31536000"),
+        )
+        if ranges.matches(request.header(b"if-none-match") or "", tag):
+            return Reply(status=304, headers=caching)
+        part = None
+        if request.method == b"GET":  # RFC 9110 §14.2: a Range of any other method is ignored
+            try:
+                part = ranges.requested_range(
+                    request.header(b"range"),
+                    blob.size,
+                    if_range=request.header(b"if-range"),
+                    tag=tag,
+                )
+            except ranges.Unsatisfiable:
+                size = (b"Content-Range", b"bytes */%d" % blob.size)
+                return plain_problem(416, "The range lies beyond the end.", size)
+        start, end = part or (0, blob.size)
+        for key, value in (
+            *caching,
+            *_DOWNLOAD_HEADERS,
+            (b"Content-Type", media_type.encode()),
+            (b"Content-Length", b"%d" % (end - start)),
+            (b"Content-Disposition", naming.content_disposition(name).encode()),
+        ):
+            request.setHeader(key, value)
+        if part is not None:
+            request.setResponseCode(206)
+            request.setHeader(b"Content-Range", b"bytes %d-%d/%d" % (start, end - 1, blob.size))
+        if request.method != b"HEAD":
+            sender = BlobSender(
+                request, blob, patience=self._patience, call_later=self._reactor.callLater
+            )
+            await sender.send(start, end)
+        return None
+
+    @app.handle_errors(HTTPException)
+    def unroutable(self, request: Any, failure: Failure) -> None:
+        """No such path, or not with this method (RFC 9110 §15.5.5, §15.5.6)."""
+        error = failure.value
+        if isinstance(error, MethodNotAllowed):
+            allowed = ", ".join(sorted({*(error.valid_methods or ()), "OPTIONS"}))
+            request.send(method_not_allowed(allowed.encode()))
+        else:
+            request.send(plain_problem(404, "There is nothing here."))
+
+
+def method_not_allowed(allowed: bytes) -> Reply:
+    """405 with the methods that are allowed."""
+    return plain_problem(405, "This method is not allowed here.", (b"Allow", allowed))
+
+
+class ApiResource(Resource):
+    """The api resource, beside Klein, whose routing would double the cost of a small request.
+
+    A client that goes away does not end a request that was accepted.  GET
+    answers the session, as some clients know one URL only.
+    """
+
+    isLeaf = True
+
+    def __init__(self, routes: Routes) -> None:
+        super().__init__()
+        self._routes = routes
+
+    def render(self, request: Request) -> int:
+        if request.method == b"POST":
+            done = self._routes.call(request)
+        elif request.method in (b"GET", b"HEAD"):
+            done = self._routes.session(request)
+        else:
+            request.send(method_not_allowed(_METHODS))
+            request.finish()
+            return NOT_DONE_YET
+        done.addCallback(lambda _: request.finish())
+        done.addErrback(request.processingFailed)
+        return NOT_DONE_YET
+
+
+def _is_json(content_type: str | None) -> bool:
+    return (content_type or "").partition(";")[0].strip().lower() == "application/json"

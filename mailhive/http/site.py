@@ -1,0 +1,167 @@
+"""The site: what all connections of one JMAP listener share."""
+
+import itertools
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.web.http_headers import Headers
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+from mailhive.http.channel import Channel
+from mailhive.http.cors import CORS_HEADERS, PREFLIGHT
+from mailhive.http.reply import Reply, plain_problem
+from mailhive.http.request import Request
+
+__all__ = ["FixedReply", "JmapSite"]
+
+_log = Logger(namespace="mailhive.http.requests")
+_request_ids = itertools.count(1)
+#: Fields that are lists: a configured value joins the answer's own.
+_JOINED = frozenset({b"cache-control", b"vary"})
+
+
+class FixedReply(Resource):
+    """A resource that always gives the same answer."""
+
+    isLeaf = True
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self._reply = reply
+
+    def render(self, request: Request) -> int:
+        request.send(self._reply)
+        request.finish()
+        return NOT_DONE_YET
+
+
+_PREFLIGHT = FixedReply(PREFLIGHT)
+_UNDECODABLE = FixedReply(plain_problem(400, "Path and Host must be UTF-8."))
+
+
+class JmapSite(Site):
+    """The listener `name`: serves `resources`, by exact path, and `fallback` for every other path.
+
+    `headers` are added to every answer: `Cache-Control` and `Vary` to what the
+    answer says itself, any other in place of a field of that name.
+
+    A connection may be silent for `idle_timeout` seconds; a request must be in
+    after `request_timeout` seconds and one more for each `minimum_rate` octets.
+
+    One event is logged for each request, without headers and query, as both may
+    hold credentials.
+    """
+
+    requestFactory = Request
+    protocol = Channel  # type: ignore[assignment]  # HTTP/1.1 only
+    draining = False
+
+    def __init__(
+        self,
+        resources: dict[bytes, IResource],
+        fallback: IResource,
+        *,
+        name: str,
+        reactor: IReactorTime,
+        headers: Iterable[tuple[str, str]] = (),
+        idle_timeout: float = 60.0,
+        request_timeout: float = 60.0,
+        minimum_rate: int = 1_000,
+    ) -> None:
+        super().__init__(
+            fallback, timeout=idle_timeout, reactor=reactor, parsePOSTFormSubmission=False
+        )
+        self.name = name
+        self.channels: set[Channel] = set()
+        self._resources = resources
+        self._headers = [
+            (name.lower().encode(), name.encode(), value.encode()) for name, value in headers
+        ]
+        self._request_timeout = request_timeout
+        self._minimum_rate = minimum_rate
+        self._drained: Deferred[None] | None = None
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Not HTTP/2: twisted.web's is slower, and bodies there have no flow of their own."""
+        return [b"http/1.1"]
+
+    def startFactory(self) -> None:
+        """No access log file: requests are logged as events."""
+
+    def stopFactory(self) -> None:
+        """Nothing was started."""
+
+    def getResourceFor(self, request: Request) -> IResource:
+        if request.method == b"OPTIONS":
+            return _PREFLIGHT
+        resource = self._resources.get(request.path)
+        if resource is not None:
+            return resource
+        return self.resource if request.is_decodable() else _UNDECODABLE
+
+    def time_allowed(self, octets: int) -> float:
+        """Seconds that a request may take to send so many octets."""
+        return self._request_timeout + octets / self._minimum_rate
+
+    def next_request_id(self) -> str:
+        """A name for the log, unique in this process."""
+        return f"r{next(_request_ids)}"
+
+    def add_headers(self, headers: Headers) -> None:
+        """Complete the headers of an answer."""
+        headers.setRawHeaders(b"Server", [b"mailhive"])
+        for name, value in CORS_HEADERS:
+            headers.setRawHeaders(name, [value])
+        replaced = set()
+        for key, name, value in self._headers:
+            if key in _JOINED or key in replaced:
+                headers.addRawHeader(name, value)
+            else:
+                headers.setRawHeaders(name, [value])
+                replaced.add(key)
+
+    def log(self, request: Request) -> None:  # type: ignore[override]
+        self.log_request(request)
+
+    def log_request(self, request: Request, *, gone: bool = False) -> None:
+        """One event for a request that is over."""
+        _log.info(
+            "{peer} {account} {method} {path} {status} {milliseconds} ms "
+            "in {octets_in} out {octets_out} {methods}",
+            listener=self.name,
+            request=request.id,
+            peer=request.peer,
+            account=request.account or "-",
+            method=request.method.decode("latin-1"),
+            path=(request.path or b"-").decode("latin-1"),
+            status="gone" if gone else request.code,
+            milliseconds=round((self.reactor.seconds() - request.began) * 1000, 1),
+            octets_in=request.body.received,
+            octets_out=request.sentLength,
+            methods=" ".join(request.methods),
+        )
+
+    # Ending
+
+    def drain(self) -> Deferred[None]:
+        """Let requests in flight finish; fires when no connection is left.
+
+        Idle connections close at once, the others with their answer.
+        """
+        self.draining = True
+        for channel in [channel for channel in self.channels if not channel.requests]:
+            channel.loseConnection()
+        if not self.channels:
+            return succeed(None)
+        if self._drained is None:
+            self._drained = Deferred()
+        return self._drained
+
+    def channel_gone(self) -> None:
+        """A connection has ended."""
+        if self._drained is not None and not self.channels:
+            drained, self._drained = self._drained, None
+            drained.callback(None)

@@ -1,0 +1,138 @@
+"""The `jmap` listener, made from its configuration."""
+
+import msgspec
+import pytest
+from attrs import frozen
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from mailhive.app import Listener
+from mailhive.config.settings import HttpHeader, JmapHttp, JmapSettings
+from mailhive.config.units import Duration, Size
+from mailhive.errors import AuthenticationFailed
+from mailhive.http.listener import PROVIDER, JmapListenerSettings
+from mailhive.interfaces.authentication import IAuthenticationStrategy
+from mailhive.interfaces.listener import IListenerFactory
+from mailhive.model.principal import Principal
+from mailhive.registry import provider
+
+
+@implementer(IAuthenticationStrategy)
+class Tokens:
+    """Lets the bearer of `good` in."""
+
+    challenge = "Bearer"
+
+    def authenticate(self, headers, peer) -> Deferred:
+        value = headers.get("Authorization")
+        if value is None:
+            return succeed(None)
+        if value != "Bearer good":
+            return maybeDeferred(self._refuse)
+        return succeed(Principal("alice"))
+
+    def _refuse(self):
+        raise AuthenticationFailed("no such token")
+
+
+@frozen
+class Config:
+    jmap: JmapSettings
+
+
+@frozen
+class Services:
+    config: Config
+    jmap_api: object
+    blobs: object
+    strategies: tuple = (Tokens(),)
+
+    def offload(self, fn, *args):
+        return maybeDeferred(fn, *args)
+
+
+@pytest.fixture
+def make(server, clock):
+    """A site made by the listener, over the API of the in-memory server."""
+
+    def make(*, base_url=None, tls="none", settings=None, url_prefix=None, headers=()):
+        maker = PROVIDER.build(settings or JmapListenerSettings(), None)
+        listener = Listener("jmap", tls, base_url, settings or JmapListenerSettings())
+        jmap = JmapSettings(
+            directory="memory", url_prefix=url_prefix, http=JmapHttp(headers=headers)
+        )
+        server.site = maker.make_factory(
+            "jmap", listener, Services(Config(jmap), server.api, server.blobs), clock
+        )
+        return server
+
+    return make
+
+
+def session_of(tools, server, **headers):
+    wire = tools.wire(server)
+    status, headers, body = wire.send(
+        tools.request("GET", "/jmap/session", auth="Bearer good")
+    ).take()
+    assert status == 200
+    return msgspec.json.decode(body), headers
+
+
+def test_it_is_found_by_its_name():
+    assert provider("listener", "jmap") is PROVIDER
+
+
+def test_it_is_a_listener_factory():
+    assert verifyObject(IListenerFactory, PROVIDER.build(JmapListenerSettings(), None))
+
+
+@pytest.mark.parametrize(
+    ("urls", "expected"),
+    [
+        ({}, "http://localhost:8080/jmap/api"),
+        ({"tls": "implicit"}, "https://localhost:8080/jmap/api"),
+        ({"base_url": "http://a.example:8080"}, "http://a.example:8080/jmap/api"),
+        (
+            {"base_url": "http://a.example", "url_prefix": "https://b.example/x/"},
+            "https://b.example/x/jmap/api",
+        ),
+    ],
+)
+def test_session_urls(make, tools, urls, expected):
+    assert session_of(tools, make(**urls))[0]["apiUrl"] == expected
+
+
+def test_configured_headers(make, tools):
+    server = make(headers=(HttpHeader("Server", "Stalwart JMAP"),))
+    assert session_of(tools, server)[1]["server"] == "Stalwart JMAP"
+
+
+@pytest.mark.parametrize("auth", [None, "Bearer bad"])
+def test_a_401_has_the_challenges_of_the_strategies(make, tools, auth):
+    wire = tools.wire(make()).send(tools.request("GET", "/jmap/session", auth=auth))
+    status, headers, _ = wire.take()
+    assert (status, headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_timeouts_are_those_of_the_settings(make, tools, clock):
+    settings = JmapListenerSettings(
+        idle_timeout=Duration(5.0), request_timeout=Duration(7.0), minimum_rate=Size(10)
+    )
+    server = make(settings=settings)
+    wire = tools.wire(server)
+    clock.advance(5)
+    assert wire.transport.disconnecting
+    assert server.site.time_allowed(100) == 17.0
+
+
+@pytest.mark.parametrize("name", ["idle_timeout", "request_timeout", "minimum_rate"])
+def test_settings_are_positive(name):
+    with pytest.raises(ValueError, match="more than 0"):
+        JmapListenerSettings(**{name: 0})
+
+
+def test_draining(make):
+    drained = []
+    make().site.drain().addCallback(drained.append)
+    assert drained == [None]
