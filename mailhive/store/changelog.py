@@ -4,7 +4,8 @@ An object's row holds the modseq of its creation and of its last change, and a
 destroyed object leaves a tombstone, so there is one entry per object however
 often it changed.  A change is told at the modseq from which on a client has to
 know of it: a creation at `createdseq`, any number of updates at `modseq`, the
-destruction at the tombstone's `seq`.
+destruction at the tombstone's `seq`.  A Mailbox, whose counts change all the time,
+is told twice: at `propseq` that it changed, at `modseq` that its counts did.
 """
 
 import heapq
@@ -21,7 +22,7 @@ from mailhive.store.ids import email_id, thread_id
 
 __all__ = ["Life", "Log", "read_changes"]
 
-_Entry = tuple[int, int, Any, bool]  # key, kind, id, more than counts changed
+_Entry = tuple[int, int, str, bool]  # key, kind, id, more than counts changed
 _CREATED, _UPDATED, _DESTROYED = range(3)
 
 
@@ -48,21 +49,23 @@ def read_changes(
     found: tuple[list[str], list[str], list[str]] = ([], [], [])
     more = property_changes = False
     new_state = state
-    count = 0
     with (
         closing(_created(connection, type_name, since, examine)) as created,
+        closing(_changed(connection, type_name, since, examine)) as changed,
         closing(_updated(connection, type_name, since, examine)) as updated,
         closing(_destroyed(connection, type_name, since, examine)) as destroyed,
     ):
         last = since
-        for key, kind, wire, properties in heapq.merge(created, updated, destroyed):
-            if count == limit:
-                more, new_state = True, last
-                break
-            found[kind].append(wire)
+        told: set[str] = set()
+        for key, kind, wire, properties in heapq.merge(created, changed, updated, destroyed):
+            if wire not in told:
+                if len(told) == limit:
+                    more, new_state = True, last
+                    break
+                told.add(wire)
+                found[kind].append(wire)
             property_changes = property_changes or (kind == _UPDATED and properties)
             last = key
-            count += 1
     return Changes(
         old_state=since,
         new_state=new_state,
@@ -93,15 +96,30 @@ def _updated(
     connection: Connection, type_name: str, since: int, examine: _Examine
 ) -> Generator[_Entry, None, None]:
     table, where, parameters, wire = _source(type_name)
-    propseq = "propseq" if table == "record" else "modseq"
     rows = connection.rows(
-        f"SELECT modseq, id, createdseq, {propseq} FROM {table}"
+        f"SELECT modseq, id, createdseq FROM {table}"
         f" WHERE {where} modseq > ? AND modseq > createdseq ORDER BY modseq",
         (*parameters, since),
     )
-    for seq, number, createdseq, propseq in examine(rows):
+    for seq, number, createdseq in examine(rows):
         if createdseq <= since:
-            yield seq, _UPDATED, wire(number), propseq > since
+            yield seq, _UPDATED, wire(number), type_name != "Mailbox"
+
+
+def _changed(
+    connection: Connection, type_name: str, since: int, examine: _Examine
+) -> Generator[_Entry, None, None]:
+    """Mailboxes at the last change of more than their counts."""
+    if type_name != "Mailbox":
+        return
+    rows = connection.rows(
+        "SELECT propseq, id, createdseq FROM record WHERE type = 'Mailbox' AND propseq > ?"
+        " AND propseq > createdseq ORDER BY propseq",
+        (since,),
+    )
+    for seq, wire, createdseq in examine(rows):
+        if createdseq <= since:
+            yield seq, _UPDATED, wire, True
 
 
 def _destroyed(

@@ -44,6 +44,7 @@ CREATE TABLE record (
 );
 CREATE INDEX record_created ON record (type, createdseq);
 CREATE INDEX record_updated ON record (type, modseq) WHERE modseq > createdseq;
+CREATE INDEX record_changed ON record (type, propseq) WHERE propseq > createdseq;
 
 CREATE TABLE email (
     id INTEGER PRIMARY KEY,
