@@ -7,14 +7,11 @@ Errors of one protocol live with that protocol (`jmap.errors`, `smtp.replies`).
 """
 
 __all__ = [
-    "AuthenticationFailed",
     "BlobNotFound",
     "CannotCalculateChanges",
     "MailhiveError",
     "NotFound",
     "TemporaryFailure",
-    "TooManyAttempts",
-    "Unauthorized",
     "UnsupportedFilter",
 ]
 
@@ -44,23 +41,3 @@ class TemporaryFailure(MailhiveError):
 
 class UnsupportedFilter(MailhiveError):
     """The filter asks for more than can be computed (RFC 8620 §5.5)."""
-
-
-class AuthenticationFailed(MailhiveError):
-    """Credentials were given and are wrong."""
-
-
-class Unauthorized(MailhiveError):
-    """Nobody has been authenticated; `challenges` are values of WWW-Authenticate headers."""
-
-    def __init__(self, challenges: tuple[str, ...]) -> None:
-        super().__init__("authentication is required")
-        self.challenges = challenges
-
-
-class TooManyAttempts(MailhiveError):
-    """Authentication failed so often that it is refused for `retry_after` seconds."""
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(f"too many failed attempts; retry after {retry_after:g} s")
-        self.retry_after = retry_after

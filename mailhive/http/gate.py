@@ -10,7 +10,8 @@ from typing import Any, Concatenate, Protocol
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
-from mailhive.errors import TemporaryFailure, TooManyAttempts, Unauthorized
+from mailhive.auth.errors import TooManyAttempts, Unauthorized
+from mailhive.errors import TemporaryFailure
 from mailhive.http.body import ClientGone
 from mailhive.http.compress import compressed
 from mailhive.http.reply import INTERNAL_ERROR, Reply, plain_problem, problem

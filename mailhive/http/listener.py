@@ -6,7 +6,7 @@ from attrs import field, frozen
 from zope.interface import implementer
 
 from mailhive.auth.chain import Chain
-from mailhive.config.settings import doc
+from mailhive.config.fields import doc
 from mailhive.config.units import Duration, Size
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes

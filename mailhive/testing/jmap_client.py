@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 from attrs import define, field, frozen
 
-__all__ = ["CORE", "MAIL", "Download", "JmapClient", "JmapMethodError", "JmapProblem"]
+__all__ = ["CORE", "MAIL", "Download", "JmapClient", "JmapMethodError", "JmapProblem", "expand"]
 
 CORE = "urn:ietf:params:jmap:core"
 MAIL = "urn:ietf:params:jmap:mail"

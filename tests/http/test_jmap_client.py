@@ -4,7 +4,10 @@ import msgspec
 import pytest
 import pytest_twisted
 from attrs import frozen
+from treq.testing import StubTreq
 from twisted.internet import reactor
+from twisted.web.pages import errorPage
+from twisted.web.resource import Resource
 
 from mailhive.jmap.errors import RequestError
 from mailhive.testing.jmap_client import JmapClient, JmapMethodError, JmapProblem, expand
@@ -109,6 +112,16 @@ async def test_download_of_a_range_and_of_what_is_known(client, server, tools):
 async def test_large_answers_arrive_compressed_and_whole(client, server):
     answer_with(server, ["Core/echo", {"text": "x" * 200_000}, "0"])
     assert (await client.call("Core/echo"))["text"] == "x" * 200_000
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_error_without_problem_details():
+    resource = Resource()
+    resource.putChild(b"session", errorPage(502, "Bad Gateway", "no JSON"))
+    client = JmapClient("http://mail.example/session", "alice", "secret", StubTreq(resource))
+    with pytest.raises(JmapProblem) as caught:
+        await client.get_session()
+    assert (caught.value.status, caught.value.details) == (502, {})
 
 
 def test_expand():

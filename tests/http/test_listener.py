@@ -8,9 +8,10 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from mailhive.app import Listener
-from mailhive.config.settings import HttpHeader, JmapHttp, JmapSettings
+from mailhive.auth.errors import AuthenticationFailed
+from mailhive.config.fields import HttpHeader
+from mailhive.config.jmap import JmapHttp, JmapSettings
 from mailhive.config.units import Duration, Size
-from mailhive.errors import AuthenticationFailed
 from mailhive.http.listener import PROVIDER, JmapListenerSettings
 from mailhive.interfaces.authentication import IAuthenticationStrategy
 from mailhive.interfaces.listener import IListenerFactory
