@@ -1,0 +1,150 @@
+"""Slowing down those who guess passwords.
+
+Failures are counted by login and by the network that they come from.  Some are
+free; after that the next attempt is looked at only when a time has passed that
+doubles with each failure.  Whoever logged in from a network within the last day
+is counted as that login from that network alone, so that an attacker who tries
+somebody's login elsewhere, or somebody else's from the same office, does not lock
+them out.
+
+Attempts that are still being checked count as failures, or a burst of them would
+be free; but the same attempt made several times at once, as clients do that send
+several requests, counts once.  Memory is bounded: who was seen longest ago is
+forgotten first.
+"""
+
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from hashlib import blake2b
+from ipaddress import ip_address, ip_network
+
+from attrs import define, field
+
+from mailhive.auth.errors import TooManyAttempts
+
+__all__ = ["Attempt", "Throttle"]
+
+_FREE = {"login": 5, "network": 20, "known": 10}
+_LONGEST = 300.0  # seconds that an attempt has to wait
+_FORGET = 3_600.0  # seconds after the last failure
+_KNOWN_FOR = 86_400.0  # seconds since the last success
+_RECORDS = 10_000
+
+_Key = tuple[str, ...]
+
+
+@define
+class _Record:
+    failures: int = 0
+    last: float = 0.0
+    pending: Counter[bytes] = field(factory=Counter)
+
+
+class Throttle:
+    """`clock()` is the time in seconds."""
+
+    def __init__(self, clock: Callable[[], float], *, records: int = _RECORDS):
+        self._clock = clock
+        self._limit = records
+        self._secret = os.urandom(32)
+        self._records: OrderedDict[_Key, _Record] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def begin(self, login: str, password: str, peer: str) -> "Attempt":
+        """An attempt that may be looked at, and must be ended; else `TooManyAttempts`."""
+        digest = blake2b(key=self._secret, digest_size=16)
+        digest.update(f"{len(login)} {login}{password}".encode("utf-8", "surrogatepass"))
+        who = (login.casefold(), network(peer))
+        attempt = Attempt(self, who, self._keys(who), digest.digest())
+        wait = max(self._wait(key, attempt.guess) for key in attempt.keys)
+        if wait > 0:
+            raise TooManyAttempts(wait)
+        for key in attempt.keys:
+            self._record(key).pending[attempt.guess] += 1
+        return attempt
+
+    def end(self, attempt: "Attempt", right: bool | None) -> None:
+        """Count an attempt: was it right, or None if nobody can tell?"""
+        now = self._clock()
+        for key in attempt.keys:
+            record = self._record(key)
+            record.pending[attempt.guess] -= 1
+            last = record.pending[attempt.guess] <= 0
+            if last:
+                del record.pending[attempt.guess]
+            if right is False and last:
+                record.failures = 1 + (record.failures if self._counts(record) else 0)
+                record.last = now
+            elif right and key[0] != "network":
+                record.failures = 0
+            if not record.failures and not record.pending:
+                del self._records[key]
+        if right:
+            self._known[attempt.who] = now
+            self._known.move_to_end(attempt.who)
+            if len(self._known) > self._limit:
+                self._known.popitem(last=False)
+
+    def _keys(self, who: tuple[str, str]) -> tuple[_Key, ...]:
+        if self._known.get(who, float("-inf")) > self._clock() - _KNOWN_FOR:
+            return (("known", *who),)
+        return ("login", who[0]), ("network", who[1])
+
+    def _wait(self, key: _Key, guess: bytes) -> float:
+        """Seconds until an attempt of this key may be looked at."""
+        record = self._records.get(key)
+        if record is None:
+            return 0
+        failures = record.failures if self._counts(record) else 0
+        others = len(record.pending) - (guess in record.pending)
+        beyond = failures + others - _FREE[key[0]]
+        if beyond < 0:
+            return 0
+        if others:
+            return 1.0
+        return min(2.0 ** min(beyond, 20), _LONGEST) - (self._clock() - record.last)
+
+    def _counts(self, record: _Record) -> bool:
+        return record.last > self._clock() - _FORGET
+
+    def _record(self, key: _Key) -> _Record:
+        record = self._records.setdefault(key, _Record())
+        self._records.move_to_end(key)
+        if len(self._records) > self._limit:
+            self._records.popitem(last=False)
+        return record
+
+
+@define
+class Attempt:
+    """One try at a login that is being looked at."""
+
+    _throttle: Throttle
+    who: tuple[str, str]
+    keys: tuple[_Key, ...]
+    guess: bytes = field(repr=False)
+
+    def succeeded(self) -> None:
+        """It was right."""
+        self._throttle.end(self, True)
+
+    def failed(self) -> None:
+        """It was wrong."""
+        self._throttle.end(self, False)
+
+    def undecided(self) -> None:
+        """Nobody can tell."""
+        self._throttle.end(self, None)
+
+
+def network(peer: str) -> str:
+    """What one customer of a provider has: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        address = ip_address(peer.partition("%")[0])
+    except ValueError:
+        return peer
+    mapped = getattr(address, "ipv4_mapped", None)
+    if address.version == 4 or mapped:
+        return str(mapped or address)
+    return str(ip_network((address, 64), strict=False))

@@ -1,0 +1,118 @@
+"""Checking passwords beside the reactor: bounded, shared and remembered for a while.
+
+A good hash takes a tenth of a second of a processor and tens of megabytes.  HTTP
+clients send their password with each request, and attackers send as many as they
+like.  So a password that was right is remembered for some minutes, equal checks
+that run at once are one, only a few run at a time, and only so many may wait.
+What is remembered is a keyed hash: neither the password nor anything it could be
+told from with the key gone.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
+
+from mailhive.directory.schemes import is_plain_text, matches, scheme_of
+from mailhive.errors import TemporaryFailure
+
+__all__ = ["PasswordVerifier", "decoy"]
+
+_REMEMBERED = 10_000  # right passwords
+_REMEMBER = 300.0  # seconds
+_AT_ONCE = max(1, (os.cpu_count() or 1) - 1)
+_WAITING = 200
+
+
+def decoy(secrets: list[str]) -> str | None:
+    """The secret to check when a login does not exist, so that it takes as long.
+
+    One of those of the scheme that most accounts have.
+    """
+    by_scheme: dict[str | None, list[str]] = {}
+    for secret in secrets:
+        by_scheme.setdefault(scheme_of(secret), []).append(secret)
+    by_scheme.pop(None, None)
+    return max(by_scheme.values(), key=len)[0] if by_scheme else None
+
+
+class PasswordVerifier:
+    """`offload(function, *arguments)` runs on a thread; `clock()` is the time in seconds."""
+
+    def __init__(
+        self,
+        offload: Callable[..., Deferred[Any]],
+        clock: Callable[[], float],
+        *,
+        remember: float = _REMEMBER,
+        remembered: int = _REMEMBERED,
+    ):
+        self._offload = offload
+        self._clock = clock
+        self._remember = remember
+        self._limit = remembered
+        self._key = os.urandom(32)
+        self._right: OrderedDict[bytes, float] = OrderedDict()  # to when it is forgotten
+        self._running: dict[bytes, list[Deferred[bool]]] = {}
+        self._slots = DeferredSemaphore(_AT_ONCE)
+
+    def verify(self, login: str, password: str, secret: str) -> Deferred[bool]:
+        """Fire with whether `password` fits the stored `secret` of `login`.
+
+        `TemporaryFailure` when too many checks wait already.
+        """
+        key = self._hash("somebody", login, password, secret)
+        if self._right.get(key, 0) > self._clock():
+            return succeed(True)
+        return self._check(key, password, secret).addCallback(self._note, key)
+
+    def verify_nobody(self, login: str, password: str, secret: str | None) -> Deferred[bool]:
+        """Fire with False, after as long as a check of `secret` takes.
+
+        Nothing is remembered: a quicker answer would tell that the guess fits the
+        account whose secret it is.
+        """
+        if secret is None:
+            return succeed(False)
+        key = self._hash("nobody", login, password, secret)
+        return self._check(key, password, secret).addCallback(lambda _: False)
+
+    def _check(self, key: bytes, password: str, secret: str) -> Deferred[bool]:
+        """One check for all that ask for `key` while it runs."""
+        if is_plain_text(secret):
+            return succeed(matches(secret, password))
+        done: Deferred[bool] = Deferred()
+        sharing = self._running.get(key)
+        if sharing is not None:
+            sharing.append(done)
+            return done
+        if len(self._slots.waiting) >= _WAITING:
+            return fail(TemporaryFailure("too many logins wait to be checked"))
+        self._running[key] = [done]
+        checked = self._slots.run(self._offload, matches, secret, password)
+        checked.addBoth(self._finish, key)
+        return done
+
+    def _finish(self, result: Any, key: bytes) -> None:
+        for done in self._running.pop(key):
+            done.callback(result)  # a Failure fails it
+
+    def _note(self, right: bool, key: bytes) -> bool:
+        """Remember a password that was right."""
+        if right:
+            now = self._clock()
+            self._right[key] = now + self._remember
+            self._right.move_to_end(key)
+            while len(self._right) > self._limit or next(iter(self._right.values())) <= now:
+                self._right.popitem(last=False)
+        return right
+
+    def _hash(self, *parts: str) -> bytes:
+        state = blake2b(key=self._key, digest_size=32)
+        for part in parts:
+            octets = part.encode("utf-8", "surrogatepass")
+            state.update(len(octets).to_bytes(8, "big") + octets)
+        return state.digest()

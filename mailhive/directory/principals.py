@@ -1,0 +1,159 @@
+"""The principals of a memory directory as they are configured, and what can be wrong there."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from attrs import field, frozen
+
+from mailhive.config.problems import KeyPath
+from mailhive.config.units import Size
+from mailhive.directory.addresses import canonical_address, canonical_name, is_domain, split
+from mailhive.directory.schemes import is_plain_text, secret_problem
+
+__all__ = ["MemorySettings", "PrincipalSettings"]
+
+_LONGEST_NAME = 255  # characters
+_LONGEST_LOCAL_PART = 64  # octets (RFC 5321 §4.5.3.1.1)
+
+
+@frozen
+class PrincipalSettings:
+    """`[[directory.NAME.principals]]`: a person, a group or a mailing list."""
+
+    name: str = field(metadata={"doc": "The login, and the name of the account."})
+    type: Literal["individual", "group", "list"] = field(
+        default="individual",
+        metadata={
+            "doc": "What it is. Only individuals log in and have mailboxes; mail for a group or "
+            "list goes to its members."
+        },
+    )
+    secret: str | None = field(
+        default=None,
+        repr=False,
+        metadata={
+            "doc": "The password's hash by argon2, scrypt, bcrypt, PBKDF2, crypt (`$6$…`) or an "
+            "LDAP scheme (`{SSHA512}…`); or the password itself, which is warned about. "
+            "Without it nobody can log in.",
+            "secret": True,
+        },
+    )
+    email: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "doc": "Addresses: the first is the primary one, the others are aliases; "
+            "`@example.org` takes whatever else is sent to that domain."
+        },
+    )
+    email_list: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "doc": "Addresses of lists whose mail this principal gets; several principals may "
+            "name the same one."
+        },
+    )
+    member_of: tuple[str, ...] = field(
+        default=(), metadata={"doc": "Names of the groups and lists that it belongs to."}
+    )
+    quota: Size | None = field(
+        default=None, metadata={"doc": "The most that its mail may take; no limit if left out."}
+    )
+    description: str = field(default="", metadata={"doc": "Free text, such as a full name."})
+
+
+@frozen
+class MemorySettings:
+    """`type = "memory"`: the principals stand in the configuration."""
+
+    principals: tuple[PrincipalSettings, ...] = field(
+        default=(), metadata={"doc": "Who exists; a table each."}
+    )
+
+    def problems(self) -> list[tuple[KeyPath, str]]:
+        """What is wrong: the path of a key in this table, and the mistake with what is allowed."""
+        return [*_names(self.principals), *_addresses(self.principals), *_others(self.principals)]
+
+    def warnings(self) -> list[tuple[KeyPath, str]]:
+        """What works, but should not stay: in the form of `problems`, one for each kind."""
+        plain = [
+            (index, principal.name)
+            for index, principal in enumerate(self.principals)
+            if principal.secret is not None and is_plain_text(principal.secret)
+        ]
+        if not plain:
+            return []
+        names = ", ".join(name for _, name in plain[:5]) + (", …" if len(plain) > 5 else "")
+        message = f"passwords are in plain text ({names}); better are hashes, such as argon2's"
+        return [(("principals", plain[0][0], "secret"), message)]
+
+
+def _names(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyPath, str]]:
+    seen: set[str] = set()
+    for index, principal in enumerate(principals):
+        path: KeyPath = ("principals", index, "name")
+        name = canonical_name(principal.name)
+        if not 0 < len(name) <= _LONGEST_NAME or not _printable(name) or ":" in name:
+            allowed = f"1 to {_LONGEST_NAME} printable characters without spaces and colons"
+            yield path, f'"{principal.name[:50]}" is no name; allowed are {allowed}'
+        elif name in seen:
+            yield path, f'"{principal.name}" is there twice; allowed is once'
+        seen.add(name)
+
+
+def _addresses(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyPath, str]]:
+    owners: dict[str, str] = {}
+    names = {canonical_name(principal.name): principal.name for principal in principals}
+    for index, principal in enumerate(principals):
+        for place, address in enumerate(principal.email):
+            path: KeyPath = ("principals", index, "email", place)
+            canonical = _checked(address, catch_all=True)
+            if canonical is None:
+                yield path, _no_address(address, '"user@example.org" or "@example.org"')
+            elif canonical in owners:
+                owner = owners[canonical]
+                yield path, f'"{address}" is an address of "{owner}" already; allowed is one owner'
+            elif names.get(canonical, principal.name) != principal.name:
+                yield path, f'"{address}" is the name of another principal; allowed is any other'
+            else:
+                owners[canonical] = principal.name
+        for place, address in enumerate(principal.email_list):
+            if _checked(address, catch_all=False) is None:
+                path = ("principals", index, "email-list", place)
+                yield path, _no_address(address, '"list@example.org"')
+
+
+def _others(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyPath, str]]:
+    types = {canonical_name(principal.name): principal.type for principal in principals}
+    groups = ", ".join(f'"{p.name}"' for p in principals if p.type != "individual")
+    allowed = f"allowed are {groups}" if groups else "there is no group or list"
+    for index, principal in enumerate(principals):
+        for place, group in enumerate(principal.member_of):
+            path: KeyPath = ("principals", index, "member-of", place)
+            found = types.get(canonical_name(group))
+            if found is None:
+                yield path, f'"{group}" is no principal; {allowed}'
+            elif found == "individual":
+                yield path, f'"{group}" is an individual; {allowed}'
+        if principal.secret is not None:
+            problem = secret_problem(principal.secret)
+            if problem is not None:
+                yield ("principals", index, "secret"), problem
+
+
+def _checked(address: str, *, catch_all: bool) -> str | None:
+    """The canonical form of an address that may stand here, else None."""
+    canonical = canonical_address(address)
+    if canonical is None or not _printable(canonical):
+        return None
+    local, domain = split(canonical)
+    if not is_domain(domain) or len(local.encode()) > _LONGEST_LOCAL_PART:
+        return None
+    return canonical if local or catch_all else None
+
+
+def _no_address(address: str, example: str) -> str:
+    return f'"{address[:100]}" is no address; allowed is one such as {example}'
+
+
+def _printable(text: str) -> bool:
+    return text.isprintable() and not any(character.isspace() for character in text)

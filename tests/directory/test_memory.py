@@ -1,0 +1,163 @@
+"""The memory directory: the contract, its configuration, and what may be wrong with it."""
+
+from types import SimpleNamespace
+
+import pytest
+from pytest_twisted import ensureDeferred
+from twisted.internet.threads import deferToThread
+
+from mailhive.config.units import Size
+from mailhive.directory.memory import PROVIDER, MemoryDirectory, MemorySettings, PrincipalSettings
+from mailhive.directory.schemes import _CONTEXT
+from mailhive.testing.conformance.directory import PASSWORDS, PRINCIPALS, DirectoryConformance
+
+
+def settings_of(principals, secret_of) -> MemorySettings:
+    return MemorySettings(
+        tuple(
+            PrincipalSettings(
+                name=principal.name,
+                type=principal.type,
+                secret=secret_of(PASSWORDS[principal.name])
+                if principal.name in PASSWORDS
+                else None,
+                email=principal.emails,
+                member_of=principal.member_of,
+                quota=None if principal.quota is None else Size(principal.quota),
+                description=principal.description,
+            )
+            for principal in principals
+        )
+    )
+
+
+def hashed(password: str) -> str:
+    handler = _CONTEXT.handler("argon2")
+    return handler.using(rounds=1, memory_cost=64, parallelism=1).hash(password)
+
+
+def make_directory(settings: MemorySettings) -> MemoryDirectory:
+    from twisted.internet import reactor
+
+    assert settings.problems() == []
+    return MemoryDirectory(settings, deferToThread, reactor.seconds)
+
+
+class TestHashedMemoryDirectory(DirectoryConformance):
+    @pytest.fixture
+    def directory(self):
+        return make_directory(settings_of(PRINCIPALS, hashed))
+
+
+class TestPlainMemoryDirectory(DirectoryConformance):
+    @pytest.fixture
+    def directory(self):
+        return make_directory(settings_of(PRINCIPALS, str))
+
+
+@ensureDeferred
+async def test_built_from_its_settings():
+    from twisted.internet import reactor
+
+    context = SimpleNamespace(offload=deferToThread, reactor=reactor)
+    directory = PROVIDER.build(PROVIDER.settings(), context)
+    assert await directory.principal("alice") is None
+
+
+@ensureDeferred
+async def test_email_lists():
+    directory = make_directory(
+        MemorySettings(
+            (
+                PrincipalSettings("a", email=("a@x.example",), email_list=("info@x.example",)),
+                PrincipalSettings("b", email_list=("Info@X.example", "news@x.example")),
+                PrincipalSettings("g", "group", email_list=("news@x.example",)),
+                PrincipalSettings("c", member_of=("G",)),
+                PrincipalSettings("n", "list", email=("info@x.example",)),
+                PrincipalSettings("d", member_of=("n",)),
+            )
+        )
+    )
+    for address, names in [
+        ("info@x.example", {"a", "b", "d"}),
+        ("news@x.example", {"b", "c"}),
+        ("a@x.example", {"a"}),
+    ]:
+        assert {p.name for p in await directory.recipients(address)} == names
+    assert await directory.authenticate("info@x.example", "") is None
+
+
+def problems_of(*principals: PrincipalSettings) -> dict[tuple, str]:
+    return dict(MemorySettings(principals).problems())
+
+
+def test_every_problem_is_found_at_its_key():
+    found = problems_of(
+        PrincipalSettings("alice", email=("alice@x.example", "no address", "Alice@X.example")),
+        PrincipalSettings("Alice", email=("ALICE@x.example", "a@" + "b" * 64 + ".example")),
+        PrincipalSettings("", member_of=("nobody", "alice", "staff")),
+        PrincipalSettings("a:b", email_list=("@x.example", "x")),
+        PrincipalSettings("staff", "group", email=("@x.example", "@X.EXAMPLE", "@")),
+        PrincipalSettings("mallory", secret="$argon2id$v=19$m=65536"),
+        PrincipalSettings("bob@x.example", secret="$y$j9T$abc$def"),
+        PrincipalSettings("x", email=("bob@x.example",), secret=""),
+    )
+    assert {path: message.partition(";")[0] for path, message in found.items()} == {
+        ("principals", 0, "email", 1): '"no address" is no address',
+        (
+            "principals",
+            0,
+            "email",
+            2,
+        ): '"Alice@X.example" is an address of "alice" already',
+        ("principals", 1, "name"): '"Alice" is there twice',
+        (
+            "principals",
+            1,
+            "email",
+            0,
+        ): '"ALICE@x.example" is an address of "alice" already',
+        ("principals", 1, "email", 1): f'"a@{"b" * 64}.example" is no address',
+        ("principals", 2, "name"): '"" is no name',
+        ("principals", 2, "member-of", 0): '"nobody" is no principal',
+        ("principals", 2, "member-of", 1): '"alice" is an individual',
+        ("principals", 3, "name"): '"a:b" is no name',
+        ("principals", 3, "email-list", 0): '"@x.example" is no address',
+        ("principals", 3, "email-list", 1): '"x" is no address',
+        (
+            "principals",
+            4,
+            "email",
+            1,
+        ): '"@X.EXAMPLE" is an address of "staff" already',
+        ("principals", 4, "email", 2): '"@" is no address',
+        ("principals", 5, "secret"): "is not a complete argon2 hash",
+        ("principals", 6, "secret"): "is hashed by a scheme that is not known",
+        ("principals", 7, "email", 0): '"bob@x.example" is the name of another principal',
+        ("principals", 7, "secret"): "is empty",
+    }
+    assert all("; allowed" in message for message in found.values())
+
+
+def test_a_login_may_be_its_own_address():
+    assert problems_of(PrincipalSettings("a@x.example", email=("a@x.example",))) == {}
+
+
+def test_plain_text_is_warned_about_once():
+    settings = MemorySettings(
+        (
+            PrincipalSettings("a", secret=hashed("x")),
+            PrincipalSettings("b", secret="open"),
+            PrincipalSettings("c", secret="{PLAIN}$6$open"),
+            PrincipalSettings("d"),
+        )
+    )
+    [(path, message)] = settings.warnings()
+    assert path == ("principals", 1, "secret")
+    assert message.startswith("passwords are in plain text (b, c);")
+    assert "open" not in message
+    assert MemorySettings(settings.principals[:1]).warnings() == []
+
+
+def test_secrets_are_not_shown():
+    assert "open" not in repr(MemorySettings((PrincipalSettings("a", secret="open"),)))
