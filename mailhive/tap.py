@@ -16,6 +16,9 @@ from mailhive.errors import MailhiveError
 __all__ = ["Options", "makeService"]
 
 
+_log = Logger()
+
+
 class Options(usage.Options):
     """Reads the configuration while the command line is, so that its mistakes end up there."""
 
@@ -45,6 +48,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         daemon = build(options.loaded.settings, reactor)
     except MailhiveError as error:
         raise SystemExit(f"mailhive: {error}") from None
+    for warning in options.loaded.warnings:
+        _log.warn("{warning}", warning=str(warning))
     parent = _OneMessage()
     daemon.setServiceParent(parent)
     return parent
@@ -53,11 +58,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
 class _OneMessage(MultiService):
     """Makes an error that a person can mend one message and exit status 1."""
 
-    _log = Logger()
-
     def startService(self) -> None:
         try:
             super().startService()
         except MailhiveError as error:
-            self._log.critical("Cannot start: {error}", error=str(error))
+            _log.critical("Cannot start: {error}", error=str(error))
             os._exit(1)  # a plain exit would wait for threads of what has started already

@@ -71,7 +71,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(300)
 def test_commands_are_there(installed: Path, tmp_path: Path) -> None:
     assert run(installed / "mailhive", "--version", cwd=tmp_path).startswith("mailhive ")
-    where = run(installed / "python", "-c", "import mailhive; print(mailhive.__file__)")
+    where = run(installed / "python", "-I", "-c", "import mailhive; print(mailhive.__file__)")
     assert Path(where.strip()).is_relative_to(installed.parent)
     assert "  mailhive " in run(installed / "twistd", "--help", cwd=tmp_path)
 
@@ -79,7 +79,7 @@ def test_commands_are_there(installed: Path, tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_every_module_and_data_file_is_installed(installed: Path) -> None:
     code = "import mailhive, pathlib; print(pathlib.Path(mailhive.__file__).parent)"
-    package = Path(run(installed / "python", "-c", code).strip())
+    package = Path(run(installed / "python", "-I", "-c", code).strip())
     suffixes = {".py", ".sql", ".typed"}
 
     def files(top: Path) -> set[str]:

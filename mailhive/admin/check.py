@@ -27,3 +27,5 @@ def check(file: Path) -> None:
     for setting in describe(config):
         origin = "default" if setting.line is None else f"{file}:{setting.line}"
         click.echo(f"{setting.key} = {setting.value}  # {origin}")
+    for warning in config.warnings:
+        click.echo(f"warning: {warning}", err=True)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-import attrs
 from attrs import frozen
 
 from mailhive.config.load import LoadedConfig
 from mailhive.config.problems import KeyPath, dotted
 from mailhive.config.structure import keys_of
 from mailhive.config.units import Duration, Size, format_duration, format_size
+from mailhive.config.walk import tables, tables_inside
 
 __all__ = ["Setting", "describe"]
 
@@ -31,36 +31,17 @@ class Setting:
 
 
 def describe(config: LoadedConfig) -> Iterator[Setting]:
-    """Every setting in the order of the reference; secrets are masked."""
-    yield from _table(config, (), config.settings)
-
-
-def _table(config: LoadedConfig, path: KeyPath, made: Any) -> Iterator[Setting]:
-    for key, field in keys_of(type(made)).items():
-        value = getattr(made, field.name)
-        here = (*path, key)
-        if field.metadata.get("secret") and value:
-            source = here if here in config.lines else (*path, f"{key}-file")
-            yield Setting(here, _MASK, config.lines.get(source))
-        else:
-            yield from _value(config, here, value, field.type)
-    for name, settings in getattr(made, "strategies", {}).items():
-        yield from _table(config, (*path, name), settings)
-    if getattr(made, "settings", None) is not None:
-        yield from _table(config, path, made.settings)
-
-
-def _value(config: LoadedConfig, path: KeyPath, value: Any, kind: Any) -> Iterator[Setting]:
-    if attrs.has(type(value)) and keys_of(type(value)) and not hasattr(value, "overlaps"):
-        yield from _table(config, path, value)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _value(config, (*path, name), item, None)
-    elif isinstance(value, tuple) and value and attrs.has(item := _item(kind)):
-        for index, element in enumerate(value):
-            yield from _value(config, (*path, index), element, item)
-    else:
-        yield Setting(path, _toml(value, _plain(kind)), config.lines.get(path))
+    """Every setting, table by table; secrets are masked."""
+    for path, table in tables(config.settings):
+        for key, field in keys_of(type(table)).items():
+            value, here = getattr(table, field.name), (*path, key)
+            if isinstance(value, dict) or any(tables_inside(value, here)):
+                continue
+            if field.metadata.get("secret") and value is not None:
+                source = here if here in config.lines else (*path, f"{key}-file")
+                yield Setting(here, _MASK, config.lines.get(source))
+            else:
+                yield Setting(here, _toml(value, _plain(field.type)), config.lines.get(here))
 
 
 def _toml(value: Any, kind: Any) -> str:

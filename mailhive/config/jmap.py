@@ -27,7 +27,7 @@ class JmapHttp:
 
 @frozen
 class JmapLimits:
-    """What a client may ask for at once. All of it is advertised to clients."""
+    """What a client may ask for at once."""
 
     request_size: Size = field(
         default=Size(10_000_000),
@@ -142,7 +142,7 @@ class JmapSettings:
         validator=absolute_url,
         metadata=doc(
             "What the URLs of the session object begin with.",
-            default="the listener's `url`, else `http://localhost`",
+            default="the listener's `url`, else `http://localhost` and its port",
         ),
     )
     user_provisioning: bool = field(

@@ -14,17 +14,19 @@ from mailhive.config.problems import ConfigError, KeyPath, Problem
 from mailhive.config.settings import Settings
 from mailhive.config.structure import Mistakes, converter
 from mailhive.config.tables import BlobSettings, StoreSettings
+from mailhive.config.walk import tables
 
 __all__ = ["LoadedConfig", "load"]
 
 
 @frozen
 class LoadedConfig:
-    """A file that was read: its settings, and the line of each key in it."""
+    """A file that was read: its settings, the line of each key in it, and doubts about it."""
 
     path: Path
     settings: Settings
     lines: dict[KeyPath, int]
+    warnings: tuple[Problem, ...] = ()
 
 
 def load(path: Path) -> LoadedConfig:
@@ -45,7 +47,12 @@ def load(path: Path) -> LoadedConfig:
         raise ConfigError(
             [Problem(path, _line(lines, where), where, what) for where, what in mistakes.found]
         )
-    return LoadedConfig(path, settings, lines)
+    warnings = [
+        Problem(path, _line(lines, (*where, *key)), (*where, *key), message)
+        for where, table in tables(settings)
+        for key, message in getattr(table, "warnings", tuple)()
+    ]
+    return LoadedConfig(path, settings, lines, tuple(warnings))
 
 
 def _parse(path: Path) -> tuple[str, dict[str, Any]]:

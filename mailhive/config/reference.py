@@ -4,6 +4,7 @@ python -m mailhive.config.reference docs/configuration.md
 """
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,9 @@ _TYPES = {
     HttpHeader: "`Name: Value`",
     SocketAddress | Inherited: "address",
 }
+
+
+_TYPES_MANY = {str: "strings", HttpHeader: "`Name: Value`", SocketAddress | Inherited: "addresses"}
 
 
 def reference() -> str:
@@ -127,7 +131,7 @@ def _type(kind: Any) -> str:
     if kind in _TYPES:
         return _TYPES[kind]
     if get_origin(kind) is tuple:
-        return f"list of {_type(get_args(kind)[0])}"
+        return f"list of {_TYPES_MANY.get(get_args(kind)[0], _type(get_args(kind)[0]))}"
     if get_origin(kind) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(kind))
     if get_origin(kind) in (Union, UnionType):
@@ -150,6 +154,8 @@ def _default(field: "attrs.Attribute[Any]") -> str:
         return f"`{format_duration(default)}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
+    if default == "":
+        return '`""`'
     if isinstance(default, tuple):
         return "`[" + ", ".join(f'"{item}"' for item in default) + "]`"
     return f"`{default}`"
@@ -164,7 +170,10 @@ def _table_of(kind: Any) -> type | None:
 
 
 def _text(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ") + "\n"
+    text = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+    # What the heading says already, as in "`basic`: login and password".
+    text = re.sub(r"^`[^`]*`: ", "", text)
+    return text[:1].upper() + text[1:] + "\n"
 
 
 if __name__ == "__main__":

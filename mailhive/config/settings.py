@@ -13,8 +13,9 @@ reference documentation.  The annotation says what may be written there:
 as the content of a file, under `KEY-file`.  A field's validator is called with
 None for the instance, as soon as the field was read, and says "what is wrong;
 what is allowed" in a ValueError.  What concerns several keys is for a method
-`problems()`, which yields pairs of key path and such a message.  A provider's
-settings class follows the same rules.
+`problems()`, which yields pairs of key path and such a message; `warnings()` does
+the same for what works but should not stay.  A provider's settings class follows
+the same rules.
 """
 
 from pathlib import Path
@@ -84,13 +85,13 @@ class StorageSettings:
     )
 
 
-@frozen
+@frozen(kw_only=True)
 class Settings:
     """The whole file."""
 
-    jmap: JmapSettings = field(metadata=doc(""))
     server: ServerSettings = field(factory=ServerSettings, metadata=doc(""))
     storage: StorageSettings = field(factory=StorageSettings, metadata=doc(""))
     store: dict[str, StoreSettings] = field(factory=dict, metadata=doc(""))
     blob: dict[str, BlobSettings] = field(factory=dict, metadata=doc(""))
     directory: dict[str, DirectorySettings] = field(factory=dict, metadata=doc(""))
+    jmap: JmapSettings = field(metadata=doc(""))
