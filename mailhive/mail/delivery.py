@@ -1,6 +1,6 @@
 """Local delivery: a message into the inboxes of its recipients (RFC 5321 §4.4)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,29 +13,12 @@ from mailhive.errors import NotFound, TemporaryFailure
 from mailhive.interfaces.delivery import IDelivery
 from mailhive.mail.analyse import analyse
 from mailhive.mail.provision import Accounts
+from mailhive.mail.quota import OverQuota, add_within_quota
 from mailhive.model.email import NewEmail
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
 
-__all__ = ["LocalDelivery", "OverQuota", "add_within_quota"]
-
-
-class OverQuota(TemporaryFailure):
-    """The account has no room for the message; it may have later (RFC 3463 X.2.2)."""
-
-
-def add_within_quota(
-    writer: Any,
-    email: NewEmail,
-    mailbox_ids: Iterable[str],
-    keywords: Iterable[str],
-    quota: int | None,
-) -> tuple[str, str]:
-    """File an Email unless the account's quota, in octets, forbids it; `OverQuota` then."""
-    if quota is not None and writer.storage_usage() + email.size > quota:
-        raise OverQuota("The account is over its quota")
-    email_id, thread_id = writer.add_email(email, tuple(mailbox_ids), tuple(keywords))
-    return email_id, thread_id
+__all__ = ["LocalDelivery"]
 
 
 @implementer(IDelivery)

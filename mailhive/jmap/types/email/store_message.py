@@ -8,7 +8,7 @@ from mailhive.jmap.errors import SetError
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.types.email.keywords import checked_keywords, checked_mailboxes
 from mailhive.mail.analyse import analyse
-from mailhive.mail.delivery import OverQuota, add_within_quota
+from mailhive.mail.quota import OverQuota, add_within_quota
 from mailhive.model.email import NewEmail
 
 __all__ = ["analysed", "filed", "stored"]
