@@ -6,6 +6,7 @@ registry.
 
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
@@ -15,7 +16,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from mailhive.config.settings import FilePath, ListenerSettings, Settings
+from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
@@ -41,7 +42,7 @@ class BuildContext:
     """
 
     reactor: Any
-    data_dir: FilePath
+    data_dir: Path
     offload: Callable[..., Deferred[Any]]
     directory: Any = None  # IDirectory
 

@@ -73,6 +73,7 @@ class ListenerService(Service):
 
     def startService(self) -> None:
         super().startService()
+        self.factory.noisy = False  # it is told below
         for sock in self.sockets:
             port = self.reactor.adoptStreamPort(sock.fileno(), sock.family, self.factory)
             sock.close()  # the port has its own descriptor

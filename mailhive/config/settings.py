@@ -34,7 +34,6 @@ from mailhive.config.tables import (
 __all__ = [
     "BlobSettings",
     "DirectorySettings",
-    "FilePath",
     "JmapSettings",
     "ListenerSettings",
     "ServerSettings",

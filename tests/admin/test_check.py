@@ -59,6 +59,9 @@ def test_effective_settings(tmp_path: Path) -> None:
         f'directory.users.principals[1].email = ["bob@example.org", "@example.org"]  # {path}:17',
     ):
         assert line in lines
+    warning = f"warning: {path}:13: directory.users.principals[0].secret: passwords are in plain"
+    (told,) = [line for line in lines if line.startswith("warning")]
+    assert told.startswith(warning)
     assert "wonderland" not in output
     assert "builder" not in output
 
