@@ -21,10 +21,13 @@ __all__ = ["MAX_SEARCH_CHARACTERS", "analyse"]
 
 #: Characters of body text that are indexed.
 MAX_SEARCH_CHARACTERS = 1_000_000
+#: Text parts and attached messages that are looked into.
+_MAX_PARTS = 200
 #: Levels of attached messages whose words are indexed with the message.
 _MAX_ATTACHED = 3
 #: Octets of an attached message that are read for its words.
 _MAX_ATTACHED_OCTETS = 4_000_000
+_MESSAGES = ("message/rfc822", "message/global")
 #: Characters of a sort key.
 _MAX_SORT_KEY = 255
 
@@ -82,6 +85,7 @@ class _Words:
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.room = MAX_SEARCH_CHARACTERS
+        self.parts = _MAX_PARTS
 
     def body(self) -> str:
         text = "\n".join(self.pieces)
@@ -91,15 +95,17 @@ class _Words:
         """Take the words of every part; returns the text of each text part by part id."""
         texts: dict[str | None, str] = {}
         for part in email.root.walk():
-            if part.is_multipart or self.room <= 0:
+            attached = part.type in _MESSAGES and depth < _MAX_ATTACHED
+            if not (part.is_text or attached) or self.room <= 0 or self.parts <= 0:
                 continue
-            if part.is_text:
+            self.parts -= 1
+            if attached:
+                self._read_attached(part, raw, depth + 1)
+            else:
                 # A character may take several octets, and an octet several in transfer.
                 text = plain_text(part, raw, self.room * 6)
                 texts[part.part_id] = text
                 self._take(text)
-            elif part.type in ("message/rfc822", "message/global") and depth < _MAX_ATTACHED:
-                self._read_attached(part, raw, depth + 1)
         return texts
 
     def _read_attached(self, part: Part, raw: bytes, depth: int) -> None:

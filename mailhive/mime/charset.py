@@ -54,7 +54,7 @@ _NO_CHARSETS = {
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: Octets looked at to guess an undeclared charset.
-_SAMPLE = 16_384
+_SAMPLE = 4_096
 
 
 @lru_cache(maxsize=256)
