@@ -144,11 +144,10 @@ class Daemon(MultiService):
         """Start; `MailhiveError` says in one message why that is not possible."""
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            super().startService()
         except OSError as error:
-            raise StartError(
-                f"server.data-dir: cannot make {self.data_dir}: {error.strerror}"
-            ) from error
-        super().startService()
+            where = error.filename or self.data_dir
+            raise StartError(f"server.data-dir: cannot use {where}: {error.strerror}") from error
         self.reactor.callWhenRunning(notify, "READY=1")
 
     @inlineCallbacks

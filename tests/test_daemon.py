@@ -107,5 +107,5 @@ def test_data_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:
 
 def test_data_directory_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StartError, match=r"server\.data-dir: cannot make .*Not a directory"):
+    with pytest.raises(StartError, match=r"server\.data-dir: cannot use .*Not a directory"):
         Daemon(tmp_path / "file" / "var", MemoryReactorClock()).startService()

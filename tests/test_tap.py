@@ -195,7 +195,7 @@ def test_start_that_fails_is_one_message(config: Path) -> None:
     config.write_text(config.read_text().replace('"data"', '"occupied/data"'))
     done = subprocess.run(command(config), capture_output=True, text=True, cwd=config.parent)
     assert done.returncode == 1
-    assert "server.data-dir: cannot make" in done.stdout
+    assert "server.data-dir: cannot use" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

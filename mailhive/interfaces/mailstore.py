@@ -111,9 +111,15 @@ class IMailReader(Interface):
     def threads(ids):
         """A dict of thread id to the tuple of its email ids, oldest receivedAt first (RFC 8621 §3)."""
 
-    def query_emails(query, *, position: int = 0, anchor: str | None = None,
-                     anchor_offset: int = 0, limit: int | None = None,
-                     calculate_total: bool = False):
+    def query_emails(
+        query,
+        *,
+        position: int = 0,
+        anchor: str | None = None,
+        anchor_offset: int = 0,
+        limit: int | None = None,
+        calculate_total: bool = False,
+    ):
         """An `EmailPage` of the window asked for (RFC 8620 §5.5).
 
         A negative position counts from the end; one beyond it gives no ids.
