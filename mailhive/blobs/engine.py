@@ -141,11 +141,16 @@ class Engine:
         changes: dict[bytes, Location | None] = {}
         spools: dict[bytes, Spool] = {}
         linked: list[Path] = []
-        unlinked: list[Path] = []
+        had_file: set[bytes] = set()
         with self._batch() as batch:
             for job in jobs:
                 digest = job.digest
-                known = changes[digest] if digest in changes else self._known(digest)
+                if digest in changes:
+                    known = changes[digest]
+                else:
+                    known = self._known(digest)
+                    if known is not None and known.pack == OWN_FILE:
+                        had_file.add(digest)
                 if isinstance(job, Delete):
                     if known is not None:
                         changes[digest] = None
@@ -171,17 +176,15 @@ class Engine:
                     for digest, location in changes.items():
                         if location is not None:
                             self._index.put(digest, location)
-                            continue
-                        before = self._index.lookup(digest)
-                        if before is not None and before.pack == OWN_FILE:
-                            unlinked.append(self.files / id_of(digest))
-                        self._index.remove(digest)
+                        else:
+                            self._index.remove(digest)
             except BaseException:
                 for path in linked:
                     with suppress(OSError):
                         path.unlink()
                 raise
-        self._unlink(unlinked)
+        has_file = {digest for digest, at in changes.items() if at and at.pack == OWN_FILE}
+        self._unlink([self.files / id_of(digest) for digest in had_file - has_file])
         self._may_compact = self._may_compact or None in changes.values()
 
     def _known(self, digest: bytes) -> Location | None:

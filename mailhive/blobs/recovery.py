@@ -130,12 +130,16 @@ def _index_records(index: Index, number: int, records: Sequence[Record], end: in
 
 
 def _adopt(index: Index, files: Path) -> None:
-    """Index the large files that a crash left out."""
+    """Index the large files that a crash left out, and remove what packs hold as well."""
     with index.transaction(), os.scandir(files) as entries:
         for entry in entries:
             digest = digest_of(entry.name)
             if digest is None:
                 log.warn("{path} is none of the store's files", path=entry.path)
-            elif index.lookup(digest) is None:
+                continue
+            known = index.lookup(digest)
+            if known is None:
                 found = entry.stat()
                 index.put(digest, Location(OWN_FILE, 0, found.st_size, found.st_mtime))
+            elif known.pack != OWN_FILE:
+                Path(entry.path).unlink()

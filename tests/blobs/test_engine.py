@@ -324,6 +324,24 @@ def test_a_large_file_that_a_crash_left_out(root):
     store.close()
 
 
+def test_a_large_blob_that_becomes_a_small_one(root):
+    """Deleted and stored again in one round, after `largest-packed` was raised."""
+    store = Handle(root)
+    digest = store.put_file(b"medium")
+    store.engine.run([Delete(digest), store.job(b"medium")])
+    assert list((root / "files").iterdir()) == []
+    # As if the crash had come before the file was removed.
+    (root / "files" / id_of(digest)).write_bytes(b"medium")
+    store.crash()
+    store = Handle(root)
+    assert store.get(digest) == b"medium"
+    store.delete(digest)
+    store.crash()
+    store = Handle(root)
+    assert store.digests() == set()
+    store.close()
+
+
 def test_a_failed_round_leaves_nothing(root, monkeypatch):
     store = Handle(root)
     [kept] = store.put(b"kept")
