@@ -103,30 +103,34 @@ class Database:
         return self._active == 0
 
     def open(self) -> Deferred[None]:
-        """Open the file on a thread.  What is asked for meanwhile waits, and fails if this does."""
+        """Open the file on a thread.
+
+        What is asked for meanwhile waits, and fails if this does; but first the
+        Deferred returned here fires.
+        """
         self._active += 1
-        return self._threads.write(self._connect).addBoth(self._opened)
+        opened: Deferred[None] = Deferred()
+        self._threads.write(self._connect).addBoth(self._opened, opened)
+        return opened
 
     def open_blocking(self) -> None:
         """Open the file here and now; for the start of the daemon."""
         self._connect()
         self._open = True
 
-    def _opened(self, result: Failure | None) -> Failure | None:
+    def _opened(self, result: Failure | None, opened: Deferred[None]) -> None:
+        self._open = result is None
+        opened.callback(result)
         opening, self._opening = self._opening, []
-        if isinstance(result, Failure):
+        jobs: list[_Job] = []
+        if result is None:
+            self._pump()
+        else:
             jobs = list(self._queue)
             self._queue.clear()
-            for waiting in (*opening, *(job.done for job in jobs)):
-                waiting.errback(result)
-            self._finished(1 + len(jobs))
-            return result
-        self._open = True
-        self._pump()
-        for waiting in opening:
-            waiting.callback(None)
-        self._finished(1)
-        return None
+        for waiting in (*opening, *(job.done for job in jobs)):
+            waiting.callback(result)
+        self._finished(1 + len(jobs))
 
     def _connect(self) -> None:
         writer = self._sessions.connect(wait=True)

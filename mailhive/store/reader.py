@@ -10,6 +10,7 @@ from zope.interface import implementer
 from mailhive.interfaces.mailstore import IMailReader
 from mailhive.model.changes import Changes
 from mailhive.model.email import EmailPage, EmailQuery, EmailRow, MailboxCounts, Record
+from mailhive.model.ids import is_id
 from mailhive.model.window import Window
 from mailhive.store.cache import QueryCache
 from mailhive.store.changelog import read_changes
@@ -95,7 +96,7 @@ class Reader:
                 )
             )
         else:
-            wanted = dict.fromkeys(ids)
+            wanted = [wire for wire in dict.fromkeys(ids) if is_id(wire)]
             self.spend(len(wanted))
             found = (
                 self.connection.row(
@@ -195,11 +196,13 @@ class Reader:
             raise Behind(index_some)
 
     def email_with_blob(self, blob_id: str) -> str | None:
+        if not is_id(blob_id):
+            return None
         number = self.connection.value("SELECT id FROM email WHERE blob = ? LIMIT 1", (blob_id,))
         return None if number is None else email_id(number)
 
     def has_blob(self, blob_id: str) -> bool:
-        return (
+        return is_id(blob_id) and (
             self.email_with_blob(blob_id) is not None
             or self.connection.row("SELECT 1 FROM upload WHERE blob = ?", (blob_id,)) is not None
         )

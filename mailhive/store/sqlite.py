@@ -11,7 +11,9 @@ import fcntl
 import os
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from attrs import field, frozen
@@ -69,6 +71,17 @@ class SqliteSettings:
     )
 
 
+class _DaemonThread(Thread):
+    """A thread that does not keep a process alive whose start failed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, daemon=True)
+
+
+class _Pool(ThreadPool):
+    threadFactory = _DaemonThread
+
+
 @implementer(IMailStore)
 class SqliteMailStore(Service):
     """`IMailStore` on the files of a data directory, which it owns while it runs."""
@@ -78,8 +91,8 @@ class SqliteMailStore(Service):
         self._limit = settings.open_accounts
         self._threads = Threads(
             reactor,
-            ThreadPool(1, settings.reader_threads, "mail store readers"),
-            ThreadPool(1, settings.writer_threads, "mail store writers"),
+            _Pool(0, settings.reader_threads, "mail store readers"),
+            _Pool(0, settings.writer_threads, "mail store writers"),
         )
         self._files = AccountFiles(
             QueryCache(settings.query_cache),
@@ -164,6 +177,7 @@ class SqliteMailStore(Service):
         account = self._accounts.get(account_id)
         if account is not None:
             self._accounts.move_to_end(account_id)
+            self._close_surplus()
             return account
         if self._lock is None:
             raise TemporaryFailure("The mail store is not open")
@@ -172,7 +186,7 @@ class SqliteMailStore(Service):
         account = Account(account_id, self._path(account_id), self._files)
         self._accounts[account_id] = account
         account.open().addErrback(self._not_opened, account)
-        self._close_some()
+        self._close_surplus()
         return account
 
     def _not_opened(self, failure: Failure, account: Account) -> None:
@@ -184,11 +198,13 @@ class SqliteMailStore(Service):
         if self._accounts.get(account.account_id) is account:
             del self._accounts[account.account_id]
 
-    def _close_some(self) -> None:
+    def _close_surplus(self) -> None:
+        """Close the accounts used least recently that have nothing to do."""
         surplus = len(self._accounts) - self._limit
         if surplus > 0:
-            idle = [key for key, account in self._accounts.items() if account.database.idle]
-            for account_id in idle[:surplus]:
+            others = list(self._accounts)[:-1]
+            idle = (key for key in others if self._accounts[key].database.idle)
+            for account_id in list(islice(idle, surplus)):
                 self._close_account(self._accounts.pop(account_id))
 
     def _close_account(self, account: Account) -> Deferred[None]:

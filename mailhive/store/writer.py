@@ -10,6 +10,7 @@ from zope.interface import implementer
 from mailhive.errors import NotFound
 from mailhive.interfaces.mailstore import IMailWriter
 from mailhive.model.email import NewEmail
+from mailhive.model.ids import is_id
 from mailhive.store.cache import QueryCache
 from mailhive.store.changelog import Life, Log
 from mailhive.store.connection import Connection
@@ -119,10 +120,10 @@ class Writer(Reader):
             self._find_trash()
 
     def _record(self, type_name: str, wire: str) -> tuple[int, int]:
-        row = self.connection.row(
+        row = is_id(wire) and self.connection.row(
             "SELECT number, createdseq FROM record WHERE type = ? AND id = ?", (type_name, wire)
         )
-        if row is None:
+        if not row:
             raise NotFound(f"There is no {type_name} {wire}")
         return row[0], row[1]
 

@@ -9,18 +9,26 @@ from mailhive.store.check import problems
 from mailhive.store.sqlite import SqliteMailStore, SqliteSettings
 
 
-@pytest.fixture
-def settings():
-    return SqliteSettings()
-
-
 @async_yield_fixture
-async def store(tmp_path, settings):
+async def open_store(tmp_path):
+    """Opens the store in `tmp_path`, as often as asked; the last one is closed at the end."""
+    opened = []
+
+    def open_store(**settings):
+        store = SqliteMailStore(SqliteSettings(**settings), tmp_path, reactor)
+        store.startService()
+        opened.append(store)
+        return store
+
+    yield open_store
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+def store(open_store):
     """An open, empty store."""
-    store = SqliteMailStore(settings, tmp_path, reactor)
-    store.startService()
-    yield store
-    await store.stopService()
+    return open_store()
 
 
 @pytest.fixture

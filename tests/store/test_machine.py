@@ -24,5 +24,5 @@ async def test_random_histories_agree_with_the_model(store, check, reach, monkey
     Machine.store = store
     Machine.wait = staticmethod(partial(blockingCallFromThread, reactor))
     Machine.check = staticmethod(check)
-    amount = settings(max_examples=5, stateful_step_count=20, deadline=None)
+    amount = settings(max_examples=25, stateful_step_count=20, deadline=None)
     await deferToThread(run_state_machine_as_test, Machine, settings=amount)

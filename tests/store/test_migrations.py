@@ -1,0 +1,78 @@
+"""Schema versions: applied in order, with a copy kept of what was there."""
+
+import pytest
+
+from mailhive.store.account import ACCOUNT_SCHEMA, connect
+from mailhive.store.check import problems
+from mailhive.store.connection import Connection
+from mailhive.store.errors import SchemaError
+from mailhive.store.migrations import Migration, Schema, read_migrations
+from mailhive.store.register import SERVER_SCHEMA
+
+ONE = Migration(1, "CREATE TABLE t (a); INSERT INTO t VALUES (1);")
+TWO = Migration(2, "ALTER TABLE t ADD COLUMN b; UPDATE t SET b = a + 1;")
+BAD = Migration(3, "CREATE TABLE u (c); SELECT * FROM nowhere;")
+
+
+def schema(*migrations):
+    return Schema("test", 7, migrations)
+
+
+@pytest.fixture
+def connection(tmp_path):
+    connection = Connection(tmp_path / "x.sqlite")
+    yield connection
+    connection.close()
+
+
+def test_an_upgrade_keeps_a_copy(connection, tmp_path):
+    schema(ONE).apply(connection)
+    assert list(tmp_path.glob("*.backup")) == []
+    schema(ONE, TWO).apply(connection)
+    assert connection.all("SELECT * FROM t") == [(1, 2)]
+    assert connection.value("PRAGMA user_version") == 2
+    copy = tmp_path / "x.sqlite.v1.backup"
+    assert copy.stat().st_mode & 0o077 == 0
+    old = Connection(copy)
+    assert old.value("PRAGMA user_version") == 1
+    assert old.all("SELECT * FROM t") == [(1,)]
+    old.close()
+
+
+def test_a_step_that_fails_leaves_the_file_as_it_was(connection):
+    schema(ONE).apply(connection)
+    with pytest.raises(Exception, match="nowhere"):
+        schema(ONE, TWO, BAD).apply(connection)
+    assert connection.all("SELECT * FROM t") == [(1,)]
+    assert connection.value("PRAGMA user_version") == 1
+
+
+def test_a_newer_or_foreign_file_is_refused(connection):
+    schema(ONE, TWO).apply(connection)
+    with pytest.raises(SchemaError, match=r"x\.sqlite has version 2 of the test schema"):
+        schema(ONE).apply(connection)
+    for foreign in (Schema("other", 8, (ONE, TWO)), Schema("other", 8, (ONE, TWO, BAD))):
+        with pytest.raises(SchemaError, match="is not a other database"):
+            foreign.apply(connection)
+
+
+def test_files_are_numbered_without_a_gap(tmp_path):
+    (tmp_path / "0001_first.sql").write_text("-- 1")
+    (tmp_path / "notes.txt").write_text("")
+    assert [m.version for m in read_migrations(tmp_path)] == [1]
+    (tmp_path / "0003_third.sql").write_text("-- 3")
+    with pytest.raises(SchemaError, match="numbered"):
+        read_migrations(tmp_path)
+
+
+@pytest.mark.parametrize("packaged", [ACCOUNT_SCHEMA, SERVER_SCHEMA], ids=lambda s: s.name)
+def test_every_packaged_version_says_what_it_is(packaged):
+    for migration in packaged.migrations:
+        assert migration.sql.startswith(f"-- {migration.version}: ")
+
+
+def test_a_new_account_is_consistent(tmp_path):
+    connection = connect(tmp_path / "a.sqlite")
+    ACCOUNT_SCHEMA.apply(connection)
+    assert problems(connection) == []
+    connection.close()
