@@ -77,12 +77,14 @@ class Account:
         self._path = path
         self._files = files
         self._indexing: IDelayedCall | None = None
+        self._closing = False
         self.database = Database(path, self, files.threads)
 
     def open(self) -> Deferred[None]:
         return self.database.open().addCallback(lambda _: self._resume())
 
     async def close(self) -> None:
+        self._closing = True
         if self._indexing is not None:
             self._indexing.cancel()
             self._indexing = None
@@ -121,7 +123,7 @@ class Account:
             self._index_later()
 
     def _index_later(self) -> None:
-        if self._indexing is None:
+        if self._indexing is None and not self._closing:
             reactor: Any = self._files.threads.reactor
             self._indexing = reactor.callLater(_INDEX_DELAY, self._index)
 
@@ -130,7 +132,7 @@ class Account:
         self.database.write(index_some).addCallbacks(self._indexed, self._not_indexed)
 
     def _indexed(self, more: bool) -> None:
-        if more:
+        if more and not self._closing:  # else the next to open the file goes on
             self._index()
 
     def _not_indexed(self, failure: Failure) -> None:

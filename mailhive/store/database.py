@@ -33,6 +33,9 @@ _log = Logger()
 _GROUP_SIZE = 256
 _GROUP_TIME = 0.2
 
+#: Connections kept for the next read on a thread.
+_SPARE = 1
+
 
 class Sessions(Protocol):
     """Makes what the functions that read and write are given."""
@@ -89,7 +92,7 @@ class Database:
         self._threads = threads
         self._inline: Connection | None = None
         self._writer: Connection | None = None  # used by one thread at a time
-        self._readers: deque[Connection] = deque()  # those not in use
+        self._readers: deque[Connection] = deque()  # those not in use, _SPARE at most
         self._queue: deque[_Job] = deque()
         self._open = False
         self._opening: list[Deferred[None]] = []  # reads that wait for it
@@ -133,12 +136,16 @@ class Database:
         self._finished(1 + len(jobs))
 
     def _connect(self) -> None:
-        writer = self._sessions.connect(wait=True)
+        writer = None
         try:
+            writer = self._sessions.connect(wait=True)
             self._sessions.prepare(writer)
             self._inline = self._sessions.connect(wait=False)
-        except BaseException:
-            writer.close()
+        except Exception as error:
+            if writer is not None:
+                writer.close()
+            if isinstance(error, OSError) or is_storage_failure(error):
+                raise TemporaryFailure(f"{self.path} cannot be opened: {error}") from error
             raise
         self._writer = writer
 
@@ -214,7 +221,10 @@ class Database:
             raise TemporaryFailure("The mail store cannot be read now") from error
         finally:
             if connection is not None:
-                self._readers.append(connection)
+                if len(self._readers) < _SPARE:
+                    self._readers.append(connection)
+                else:
+                    connection.close()
 
     def _take_reader(self) -> Connection:
         try:

@@ -46,7 +46,8 @@ class SqliteSettings:
     """Keys of a `[store.NAME]` table of type `sqlite`."""
 
     open_accounts: int = field(
-        default=256, metadata={"doc": "How many accounts' files are kept open."}
+        default=64,
+        metadata={"doc": "How many accounts' files are kept open; each takes 5 to 8 descriptors."},
     )
     reader_threads: int = field(
         default=4, metadata={"doc": "Threads for reads that no index answers at once."}
@@ -106,6 +107,7 @@ class SqliteMailStore(Service):
         self._closing: set[Deferred[None]] = set()
         self._observers: list[Callable[[StateChange], None]] = []
         self._lock: int | None = None
+        self._open = False
 
     # IService
 
@@ -126,6 +128,7 @@ class SqliteMailStore(Service):
             raise
         self._threads.readers.start()
         self._threads.writers.start()
+        self._open = True
         super().startService()
         for account_id in self._register.doomed():
             self._remove(account_id).addErrback(self._not_removed, account_id)
@@ -179,7 +182,7 @@ class SqliteMailStore(Service):
             self._accounts.move_to_end(account_id)
             self._close_surplus()
             return account
-        if self._lock is None:
+        if not self._open:
             raise TemporaryFailure("The mail store is not open")
         if not self._register.exists(account_id):
             raise NotFound(f"There is no account {account_id}")
@@ -244,7 +247,7 @@ class SqliteMailStore(Service):
         create_account_file(self._path(account_id))
 
     def _at_once(self, fn: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        if self._lock is None:
+        if not self._open:
             return fail(TemporaryFailure("The mail store is not open"))
         try:
             return succeed(fn(*args))
@@ -259,8 +262,9 @@ class SqliteMailStore(Service):
                 _log.failure("An observer of the mail store failed")
 
     async def _close(self) -> None:
-        if self._lock is None:
+        if not self._open:
             return
+        self._open = False
         for account in self._accounts.values():
             self._close_account(account)
         self._accounts.clear()
@@ -268,6 +272,7 @@ class SqliteMailStore(Service):
         await self._register.close()
         self._threads.readers.stop()
         self._threads.writers.stop()
+        assert self._lock is not None
         os.close(self._lock)
         self._lock = None
 

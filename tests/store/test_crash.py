@@ -14,7 +14,7 @@ from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred
 from mailhive.model.email import NewEmail, SearchText
 from mailhive.store.sqlite import SqliteMailStore, SqliteSettings
-from mailhive.testing.conformance.mailstore import new_email
+from mailhive.testing.conformance.mailstore_samples import new_email
 
 start = int(sys.argv[2])
 

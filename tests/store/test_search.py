@@ -10,8 +10,8 @@ from pytest_twisted import ensureDeferred
 from mailhive.errors import UnsupportedFilter
 from mailhive.model.email import EmailQuery, FilterCondition, SearchText
 from mailhive.store.search import fold, phrases
-from mailhive.testing.conformance.mailstore import file, inbox_of, new_email
 from mailhive.testing.conformance.mailstore_model import text_matches
+from mailhive.testing.conformance.mailstore_samples import file, inbox_of, new_email
 
 # Words of many scripts; some fold to others, some are parts of others.
 TEXT = """
@@ -19,7 +19,8 @@ TEXT = """
     ﬁnance finance ＦＵＬＬ full ½ x² O'Brien don't well-known bob@example.org example.org 3.14
     Ελλάδα ελλαδα σοφός ΣΟΦΟΣ Москва москва ёлка елка київ שלום שָׁלוֹם عربي عَرَبِي
     हिन्दी हिंदी தமிழ் ไทย ภาษาไทย ลาว ລາວ ខ្មែរ မြန်မာ
-    東京 東京都 京都 日本語テスト テスト てすと カタカナ がくせい かくせい 한국어 한국 中文 中 𠮷野家
+    東京 東京都 京都 日本語テスト テスト てすと カタカナ がくせい かくせい
+    한국어 한국 中文 中 𠮷野家
     🎉 🎉party _under_score NEAR AND OR NOT * " ( ) : ^ - + {subject}:x body:x tab\tbed
 """
 WORDS = TEXT.split()

@@ -17,7 +17,8 @@ from mailhive.store.connection import Connection
 from mailhive.store.errors import DataDirectoryInUse, SchemaError
 from mailhive.store.signals import Unbounded
 from mailhive.store.sqlite import PROVIDER, SqliteMailStore
-from mailhive.testing.conformance.mailstore import MailStoreConformance, file, inbox_of, new_email
+from mailhive.testing.conformance.mailstore import MailStoreConformance
+from mailhive.testing.conformance.mailstore_samples import file, inbox_of, new_email
 
 
 class TestSqliteMailStore(MailStoreConformance):
