@@ -340,9 +340,11 @@ class Writer(Reader):
         self._counters["upload_octets"] += size
 
     def expire_uploads(self, before: float, quota: int | None = None) -> tuple[str, ...]:
-        forgotten = []
-        rows = self.connection.all("SELECT blob, at FROM upload ORDER BY at, blob")
-        for blob, at in rows:
+        forgotten: list[str] = []
+        oldest = "SELECT blob, at FROM upload ORDER BY at, blob LIMIT 1"
+        # One at a time: as a rule nothing expires, however many there are.
+        while (row := self.connection.row(oldest)) is not None:
+            blob, at = row
             if at >= before and (quota is None or self._counters["upload_octets"] <= quota):
                 break
             self._forget_upload(blob)
