@@ -1,0 +1,101 @@
+"""Local delivery: into every inbox or none."""
+
+from typing import Any
+
+import pytest_twisted
+from attrs import field, frozen
+from twisted.internet.defer import Deferred, fail, succeed
+
+from mailhive.errors import TemporaryFailure
+from mailhive.mail.delivery import LocalDelivery
+from mailhive.model.envelope import Envelope
+from mailhive.model.principal import Principal
+from mailhive.testing.local import LocalStores
+
+MESSAGE = b"Received: by x; Tue, 1 Oct 2024 10:00:00 +0200\r\nSubject: hi\r\n\r\nbody\r\n"
+ALICE, BOB = Principal("alice"), Principal("bob")
+SMALL = Principal("small", quota=10)
+
+
+@frozen
+class Addresses:
+    """As much of a directory as delivery asks: a dict of addresses."""
+
+    principals: dict[str, tuple[Principal, ...]] = field(factory=dict)
+
+    def recipients(self, address: str) -> Deferred[tuple[Principal, ...]]:
+        if address == "down@example.org":
+            return fail(TemporaryFailure("the directory is down"))
+        return succeed(self.principals.get(address, ()))
+
+
+DIRECTORY = Addresses(
+    {
+        "alice@example.org": (ALICE,),
+        "bob@example.org": (BOB,),
+        "all@example.org": (ALICE, BOB),
+        "small@example.org": (SMALL,),
+    }
+)
+
+
+def _delivery(stores: LocalStores) -> LocalDelivery:
+    return LocalDelivery(
+        directory=DIRECTORY,
+        accounts=stores.accounts,
+        blob_store=stores.blob_store,
+        offload=stores.context.offload,
+        now=stores.now,
+    )
+
+
+async def deliver(stores: LocalStores, *recipients: str) -> list[tuple[str, int, str]]:
+    delivery = _delivery(stores)
+    alice = await stores.user(ALICE)
+    blob_id = await alice.store_blob(MESSAGE)
+    outcomes = await delivery.deliver(Envelope("x@example.com", recipients), blob_id)
+    return [(o.recipient, o.code, o.enhanced) for o in outcomes]
+
+
+async def inbox(stores: LocalStores, principal: Principal) -> list[dict[str, Any]]:
+    user = await stores.user(principal)
+    result = await user.call("Email/get", properties=["subject", "blobId", "mailboxIds"])
+    role = await user.role("inbox")
+    assert all(email["mailboxIds"] == {role: True} for email in result["list"])
+    emails: list[dict[str, Any]] = result["list"]
+    return emails
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_recipient_gets_one_and_the_blob_is_stored_once(stores: LocalStores) -> None:
+    outcomes = await deliver(stores, "alice@example.org", "all@example.org")
+    assert outcomes == [("alice@example.org", 250, "2.1.5"), ("all@example.org", 250, "2.1.5")]
+    (alices,), (bobs,) = await inbox(stores, ALICE), await inbox(stores, BOB)
+    assert alices["subject"] == bobs["subject"] == "hi"
+    assert alices["blobId"] == bobs["blobId"]
+    user = await stores.user(BOB)
+    assert await user.download(bobs["blobId"]) == MESSAGE
+
+
+@pytest_twisted.ensureDeferred
+async def test_when_one_cannot_take_it_nobody_keeps_it(stores: LocalStores) -> None:
+    outcomes = await deliver(stores, "alice@example.org", "small@example.org", "bob@example.org")
+    assert {(code, enhanced) for _, code, enhanced in outcomes} == {(452, "4.2.2")}
+    assert await inbox(stores, ALICE) == await inbox(stores, BOB) == []
+    assert await inbox(stores, SMALL) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_directory_that_is_down_puts_delivery_off(stores: LocalStores) -> None:
+    outcomes = await deliver(stores, "alice@example.org", "down@example.org")
+    assert {(code, enhanced) for _, code, enhanced in outcomes} == {(451, "4.3.0")}
+    outcomes = await deliver(stores, "alice@example.org", "gone@example.org")
+    assert {(code, enhanced) for _, code, enhanced in outcomes} == {(451, "4.3.0")}
+    assert await inbox(stores, ALICE) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_recipients_are_those_of_the_directory(stores: LocalStores) -> None:
+    delivery = _delivery(stores)
+    assert await delivery.check_recipient("alice@example.org")
+    assert not await delivery.check_recipient("gone@example.org")
