@@ -48,7 +48,7 @@ class Context:
     def account(self, arguments: Mapping[str, Any], name: str = "accountId") -> Account:
         """The account that a call names; invalidArguments or accountNotFound if none."""
         account_id = arguments.get(name)
-        if not is_id(account_id):
+        if not isinstance(account_id, str) or not is_id(account_id):
             raise invalid_arguments(f"{name} is missing or not an Id")
         account = self.accounts.get(account_id)
         if account is None:

@@ -70,7 +70,7 @@ class LocalDelivery:
         results = await DeferredList(
             [ensureDeferred(self._file_one(email, p)) for p in principals], consumeErrors=True
         )
-        failures = [value for succeeded, value in results if not succeeded]
+        failures: list[Any] = [value for succeeded, value in results if not succeeded]
         if not failures:
             return
         for succeeded, value in results:

@@ -20,6 +20,7 @@ from mailhive.jmap.checks import (
 )
 from mailhive.jmap.errors import invalid_properties
 from mailhive.mime.headers import CONVENIENCE, HeaderProperty, parse_header_property
+from mailhive.mime.scan import MAX_DEPTH
 
 __all__ = ["Draft", "DraftPart", "parse_draft"]
 
@@ -85,9 +86,6 @@ _FORMS: Mapping[str, Check] = {
     "Date": is_date,
     "URLs": list_of(is_string),
 }
-
-#: Multiparts nested deeper are refused.
-MAX_DEPTH = 50
 
 _BODY = ("bodyStructure", "textBody", "htmlBody", "attachments", "bodyValues")
 _SETTABLE = frozenset({*_BODY, *CONVENIENCE, "mailboxIds", "keywords", "receivedAt"})
@@ -246,7 +244,7 @@ class _Reader:
         seen = {f for f, names in _SAID_BY.items() if any(n in given for n in names)}
         seen |= {"content-transfer-encoding"} | (taken or set())
         headers = self._headers(given, seen, at)
-        common = {
+        common: dict[str, Any] = {
             "name": given.get("name"),
             "disposition": given.get("disposition"),
             "cid": given.get("cid"),
@@ -285,7 +283,7 @@ class _Reader:
 def _wrong_with_part(data: Any, depth: int) -> str | None:
     if not isinstance(data, dict):
         return "a part is not an object"
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH:  # what is deeper would not be read again
         return f"nested deeper than {MAX_DEPTH} levels"
     for name, value in data.items():
         if name.startswith("header:"):

@@ -16,6 +16,7 @@ from mailhive.jmap.checks import (
 from mailhive.jmap.context import Context
 from mailhive.jmap.errors import MethodError
 from mailhive.jmap.mail_capability import EMAIL_SORTS, KEYWORD_SORTS
+from mailhive.jmap.standard.filters import FilterTable
 from mailhive.jmap.standard.query import parse_query, query_response
 from mailhive.jmap.types.email.keywords import is_keyword
 from mailhive.model.email import EmailQuery
@@ -37,7 +38,7 @@ _TEXT = (is_string, _same)
 _DATE = (is_utc_date, parse_utc_date)
 
 # RFC 8621 §4.4.1
-FILTERS = {
+FILTERS: FilterTable = {
     "inMailbox": (is_id, _same),
     "inMailboxOtherThan": (list_of(is_id), tuple),
     "before": _DATE,
