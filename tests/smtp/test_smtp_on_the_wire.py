@@ -240,6 +240,7 @@ async def test_smtplib_learns_the_size_limit(new_server):
     assert await deferToThread(send) == 552
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("options", [[], ["--pipeline"], ["--tls"]])
 @pytest_twisted.ensureDeferred
 async def test_swaks(new_server, options):

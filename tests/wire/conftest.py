@@ -19,19 +19,6 @@ from cryptography.x509.oid import NameOID
 
 from mailhive.testing.process import DaemonProcess
 
-SYSTEM = "system: needs programs that pip does not install; runs with `pytest -m system` only"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", SYSTEM)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.option.markexpr:
-        apart = [item for item in items if item.get_closest_marker("system")]
-        items[:] = [item for item in items if item not in apart]
-        config.hook.pytest_deselected(items=apart)
-
 
 class Jmap:
     """A blocking JMAP client of one user, over one connection."""
