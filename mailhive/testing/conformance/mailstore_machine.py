@@ -8,7 +8,6 @@ client to the present.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from twisted.internet.defer import DeferredList, gatherResults
@@ -142,9 +141,9 @@ class MailStoreMachine(RuleBasedStateMachine):
 
     # Steps
 
+    @precondition(lambda self: len(self.model.mailboxes) < 5)
     @rule(role=st.sampled_from([None, "trash"]))
     def make_mailbox(self, role: str | None) -> None:
-        assume(len(self.model.mailboxes) < 5)
         data = {"name": "x", "role": role}
         mailbox = self._write(lambda w: w.create_record("Mailbox", data))
         assert mailbox not in self.model.mailboxes
@@ -158,11 +157,11 @@ class MailStoreMachine(RuleBasedStateMachine):
         self._write(lambda w: w.update_record("Mailbox", mailbox, self.model.mailboxes[mailbox]))
         self._compare()
 
+    @precondition(lambda self: len(self.model.mailboxes) > 1 and self._empty_mailboxes())
     @rule(choice=choices)
     def destroy_mailbox(self, choice: int) -> None:
-        mailbox = self._mailbox(choice)
-        assume(len(self.model.mailboxes) > 1)
-        assume(not any(mailbox in e.mailboxes for e in self.model.emails.values()))
+        empty = self._empty_mailboxes()
+        mailbox = empty[choice % len(empty)]
         self._write(lambda w: w.destroy_record("Mailbox", mailbox))
         del self.model.mailboxes[mailbox]
         self._compare()
@@ -342,6 +341,10 @@ class MailStoreMachine(RuleBasedStateMachine):
     def _mailboxes(self, choice: int) -> frozenset[str]:
         count = len(self.model.mailboxes)
         return frozenset({self._mailbox(choice), self._mailbox(choice // count)})
+
+    def _empty_mailboxes(self) -> list[str]:
+        full = {mailbox for e in self.model.emails.values() for mailbox in e.mailboxes}
+        return [mailbox for mailbox in self.model.mailboxes if mailbox not in full]
 
     def _email(self, choice: int) -> Any:
         return list(self.model.emails.values())[choice % len(self.model.emails)]
