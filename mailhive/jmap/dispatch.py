@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mailhive.errors import TemporaryFailure
+from mailhive.errors import TemporaryFailure, UnsupportedFilter
 from mailhive.jmap.context import Context
 from mailhive.jmap.envelope import Invocation, Request, Response
 from mailhive.jmap.errors import MethodError, RequestError
@@ -64,6 +64,8 @@ async def _call(
         result = await method(context, resolve_references(arguments, previous))
     except MethodError as error:
         return [("error", error.json(), call_id)]
+    except UnsupportedFilter as error:
+        return [("error", {"type": "unsupportedFilter", "description": str(error)}, call_id)]
     except TemporaryFailure as error:
         on_failure(name, error)
         return [("error", {"type": "serverUnavailable"}, call_id)]

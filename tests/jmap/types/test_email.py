@@ -425,6 +425,7 @@ async def test_query(server: Any) -> None:
         ({"anchor": "nope"}, "anchorNotFound"),
         ({"filter": {"nope": 1}}, "unsupportedFilter"),
         ({"filter": {"hasKeyword": "a b"}}, "invalidArguments"),
+        ({"filter": {"text": " ".join(map(str, range(300)))}}, "unsupportedFilter"),
         ({"filter": {"header": []}}, "invalidArguments"),
         ({"sort": [{"property": "nope"}]}, "unsupportedSort"),
         ({"sort": [{"property": "hasKeyword"}]}, "invalidArguments"),
