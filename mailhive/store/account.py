@@ -13,12 +13,12 @@ from twisted.python.failure import Failure
 from mailhive.errors import TemporaryFailure
 from mailhive.model.changes import StateChange
 from mailhive.model.collation import ascii_numeric
+from mailhive.sqlite.connection import Connection
+from mailhive.sqlite.migrations import Schema, packaged_schema
 from mailhive.store.cache import QueryCache
 from mailhive.store.changelog import Life
-from mailhive.store.connection import Connection
 from mailhive.store.database import Database, Threads
 from mailhive.store.filters import has_header
-from mailhive.store.migrations import Schema, packaged_schema
 from mailhive.store.reader import Reader
 from mailhive.store.textindex import index_some, is_behind
 from mailhive.store.writer import Writer
@@ -27,7 +27,7 @@ __all__ = ["ACCOUNT_SCHEMA", "Account", "AccountFiles", "connect", "create_accou
 
 _log = Logger()
 
-ACCOUNT_SCHEMA = packaged_schema("account", 0x4D684163)
+ACCOUNT_SCHEMA = packaged_schema("mailhive.store", "account", 0x4D684163)
 
 #: Seconds from a delivery to the indexing of its text, unless a search is faster.
 _INDEX_DELAY = 0.5

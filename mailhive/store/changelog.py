@@ -17,7 +17,7 @@ from attrs import frozen
 
 from mailhive.errors import CannotCalculateChanges
 from mailhive.model.changes import Changes
-from mailhive.store.connection import Connection
+from mailhive.sqlite.connection import Connection
 from mailhive.store.ids import email_id, thread_id
 
 __all__ = ["Life", "Log", "read_changes"]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from attrs import define, field
 
-from mailhive.store.connection import Connection
+from mailhive.sqlite.connection import Connection
 from mailhive.store.flags import KEYWORD_FLAGS, is_unread
 from mailhive.store.ids import mailbox_number
 

@@ -8,7 +8,7 @@ index per id it names.
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from mailhive.store.connection import Connection
+from mailhive.sqlite.connection import Connection
 
 __all__ = ["add_references", "find_thread", "reference_keys", "remove_references"]
 

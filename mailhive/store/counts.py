@@ -10,8 +10,8 @@ from collections import Counter
 
 from attrs import Factory, define, frozen
 
+from mailhive.sqlite.connection import Connection
 from mailhive.store.changelog import Log
-from mailhive.store.connection import Connection
 from mailhive.store.flags import UNREAD_MASK
 from mailhive.store.ids import mailbox_id, thread_id
 

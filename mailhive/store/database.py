@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from mailhive.errors import TemporaryFailure
-from mailhive.store.connection import Connection, is_storage_failure
+from mailhive.sqlite.connection import Connection, is_storage_failure
 from mailhive.store.signals import Behind, Unbounded
 
 __all__ = ["Database", "Sessions", "Threads"]

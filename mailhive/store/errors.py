@@ -2,12 +2,8 @@
 
 from mailhive.errors import MailhiveError
 
-__all__ = ["DataDirectoryInUse", "SchemaError"]
+__all__ = ["DataDirectoryInUse"]
 
 
 class DataDirectoryInUse(MailhiveError):
     """Another process has the data directory open."""
-
-
-class SchemaError(MailhiveError):
-    """A file is not one of ours, or was written by a newer mailhive."""

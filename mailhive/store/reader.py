@@ -12,9 +12,9 @@ from mailhive.model.changes import Changes
 from mailhive.model.email import EmailPage, EmailQuery, EmailRow, MailboxCounts, Record
 from mailhive.model.ids import is_id
 from mailhive.model.window import Window
+from mailhive.sqlite.connection import Connection
 from mailhive.store.cache import QueryCache
 from mailhive.store.changelog import read_changes
-from mailhive.store.connection import Connection
 from mailhive.store.ids import (
     email_id,
     email_number,

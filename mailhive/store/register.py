@@ -7,13 +7,13 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
-from mailhive.store.connection import Connection
+from mailhive.sqlite.connection import Connection
+from mailhive.sqlite.migrations import Schema, packaged_schema
 from mailhive.store.database import Database, Threads
-from mailhive.store.migrations import Schema, packaged_schema
 
 __all__ = ["SERVER_SCHEMA", "Register", "new_account_id"]
 
-SERVER_SCHEMA = packaged_schema("server", 0x4D685372)
+SERVER_SCHEMA = packaged_schema("mailhive.store", "server", 0x4D685372)
 
 
 class _Writer:

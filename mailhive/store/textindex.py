@@ -7,7 +7,7 @@ the note moves to the index in a later write, many at a time.
 from typing import Any
 
 from mailhive.model.email import SearchText
-from mailhive.store.connection import Connection
+from mailhive.sqlite.connection import Connection
 from mailhive.store.search import search_columns
 
 __all__ = ["add_text", "index_pending", "index_some", "is_behind", "remove_text"]

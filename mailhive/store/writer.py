@@ -11,9 +11,9 @@ from mailhive.errors import NotFound
 from mailhive.interfaces.mailstore import IMailWriter
 from mailhive.model.email import NewEmail
 from mailhive.model.ids import is_id
+from mailhive.sqlite.connection import Connection
 from mailhive.store.cache import QueryCache
 from mailhive.store.changelog import Life, Log
-from mailhive.store.connection import Connection
 from mailhive.store.conversations import (
     add_references,
     find_thread,

@@ -13,8 +13,9 @@ from twisted.internet.threads import deferToThread
 
 from mailhive.errors import CannotCalculateChanges, TemporaryFailure
 from mailhive.model.email import EmailQuery, FilterCondition
-from mailhive.store.connection import Connection
-from mailhive.store.errors import DataDirectoryInUse, SchemaError
+from mailhive.sqlite.connection import Connection
+from mailhive.sqlite.migrations import SchemaError
+from mailhive.store.errors import DataDirectoryInUse
 from mailhive.store.signals import Unbounded
 from mailhive.store.sqlite import PROVIDER, SqliteMailStore
 from mailhive.testing.conformance.mailstore import MailStoreConformance

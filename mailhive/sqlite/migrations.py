@@ -12,12 +12,16 @@ from pathlib import Path
 
 from attrs import frozen
 
-from mailhive.store.connection import Connection
-from mailhive.store.errors import SchemaError
+from mailhive.errors import MailhiveError
+from mailhive.sqlite.connection import Connection
 
-__all__ = ["Migration", "Schema", "packaged_schema"]
+__all__ = ["Migration", "Schema", "SchemaError", "packaged_schema"]
 
 _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
+
+
+class SchemaError(MailhiveError):
+    """A file is not one of ours, or was written by a newer mailhive."""
 
 
 @frozen
@@ -89,9 +93,9 @@ def backup(connection: Connection, target: Path) -> None:
         os.close(directory)
 
 
-def packaged_schema(name: str, application_id: int) -> Schema:
-    """The schema in `sql/<name>/` of this package."""
-    return Schema(name, application_id, read_migrations(files(__package__) / "sql" / name))
+def packaged_schema(package: str, name: str, application_id: int) -> Schema:
+    """The schema in `sql/<name>/` of a package."""
+    return Schema(name, application_id, read_migrations(files(package) / "sql" / name))
 
 
 def read_migrations(folder: Traversable) -> tuple[Migration, ...]:

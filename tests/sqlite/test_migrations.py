@@ -2,11 +2,10 @@
 
 import pytest
 
+from mailhive.sqlite.connection import Connection
+from mailhive.sqlite.migrations import Migration, Schema, SchemaError, read_migrations
 from mailhive.store.account import ACCOUNT_SCHEMA, connect
 from mailhive.store.check import problems
-from mailhive.store.connection import Connection
-from mailhive.store.errors import SchemaError
-from mailhive.store.migrations import Migration, Schema, read_migrations
 from mailhive.store.register import SERVER_SCHEMA
 
 ONE = Migration(1, "CREATE TABLE t (a); INSERT INTO t VALUES (1);")

@@ -1,0 +1,1 @@
+"""SQLite files as the embedded providers use them: connections and numbered schemas."""
