@@ -63,7 +63,7 @@ def measure(row: Row, sites: list[Site], rounds: int) -> list[Result]:
                 del running[i]
     for i, generator in running.items():
         try:
-            generator.close()  # type: ignore[attr-defined]
+            generator.close()
         except Exception as error:
             results[i].error = f"cleaning up: {type(error).__name__}: {error}"
     return results

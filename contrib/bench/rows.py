@@ -9,7 +9,7 @@ up itself.
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,7 +87,7 @@ class Site:
             check_set(self.account.call("Email/set", destroy=some))
 
 
-Measurements = Iterator[float]
+Measurements = Generator[float, None, None]
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,9 @@ def thread_get(site: Site) -> Measurements:
 # Searching
 
 
-def search(name: str, condition: dict[str, Any], sort: list[dict[str, Any]] = NEWEST) -> None:
+def search(
+    name: str, condition: dict[str, Any], sort: list[dict[str, Any]] = NEWEST
+) -> Callable[[Site], Measurements]:
     @row(name)
     def run(site: Site) -> Measurements:
         where = {"inMailbox": site.inbox} if "inbox" in name else {}
@@ -277,13 +279,15 @@ def search(name: str, condition: dict[str, Any], sort: list[dict[str, Any]] = NE
             site.query(filter={**where, **condition}, sort=sort, limit=PAGE, calculateTotal=True)
             yield site.account.seconds
 
+    return run
+
 
 search("search: rare word", {"text": RARE})
-search("search: common word", {"text": COMMON})
+search_common = search("search: common word", {"text": COMMON})
 search("search: phrase", {"text": f'"{PHRASE}"'})
 search("search: Cyrillic word", {"body": "договор"})
 search("search: from", {"from": "alice"})
-search("inbox unread", {"notKeyword": "$seen"})
+inbox_unread = search("inbox unread", {"notKeyword": "$seen"})
 search("inbox by subject", {}, [{"property": "subject", "isAscending": True}])
 
 
@@ -299,7 +303,7 @@ def update(site: Site, patches: dict[str, dict[str, Any]]) -> float:
     return seconds
 
 
-def flag(count: int) -> None:
+def flag(count: int) -> Callable[[Site], Measurements]:
     @row(f"flag {count}")
     def run(site: Site) -> Measurements:
         ids = site.inbox_ids(count)
@@ -309,8 +313,10 @@ def flag(count: int) -> None:
         finally:
             update(site, {i: {f"keywords/{KEYWORD}": None} for i in ids})
 
+    return run
 
-flag(1)
+
+flag_one = flag(1)
 flag(100)
 flag(500)
 
@@ -327,6 +333,27 @@ def move(site: Site) -> Measurements:
     finally:
         update(site, {email: {"mailboxIds": {site.inbox: True}}})
         site.account.call("Mailbox/set", destroy=[target])
+
+
+# Reading again after a change: what a server keeps of an answer may not hold any more
+
+
+def after_change(name: str, read: Callable[[Site], Measurements]) -> None:
+    @row(f"{name}, changed")
+    def run(site: Site) -> Measurements:
+        reading, changing = read(site), flag_one(site)
+        try:
+            while True:
+                next(changing)
+                yield next(reading)
+        finally:
+            changing.close()
+
+
+after_change("inbox open", inbox_open)
+after_change("page at 80 %", page_deep)
+after_change("inbox unread", inbox_unread)
+after_change("search: common word", search_common)
 
 
 # Octets
