@@ -16,10 +16,5 @@ class Excerpts:
 
     ranges: Mapping[int, bytes]
 
-    @property
-    def octets(self) -> int:
-        """How much is at hand."""
-        return sum(map(len, self.ranges.values()))
-
     def __getitem__(self, wanted: slice) -> bytes:
         return self.ranges[wanted.start][: wanted.stop - wanted.start]

@@ -39,6 +39,8 @@ BODY_ARGUMENTS = {
 #: reactor thread; more is work for another.
 _FEW = 8
 _SMALL = 65_536
+#: Octets of body text, as transmitted, that one call gets; more is requestTooLarge.
+_MOST = 64_000_000
 
 
 async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -115,8 +117,12 @@ async def _add_values(
 ) -> None:
     """Fill in `bodyValues`, reading no more of each message than the parts asked for."""
     wanted: dict[str, tuple[list[Part], Excerpts]] = {}
+    total = 0
     for email_id, view in views.items():
         parts = value_parts(view, options)
+        total += sum(part.body_end - part.body_start for part in parts)
+        if total > _MOST:
+            raise MethodError("requestTooLarge", f"Bodies of more than {_MOST} octets")
         ranges = {
             p.body_start: await context.blobs.blob_store.read(
                 view.blob_id, p.body_start, p.body_end - p.body_start
@@ -131,7 +137,7 @@ async def _add_values(
             for i, (parts, excerpts) in wanted.items()
         }
 
-    if sum(excerpts.octets for _, excerpts in wanted.values()) > _SMALL:
+    if total > _SMALL:
         found = await context.offload(decode)
     else:
         found = decode()
