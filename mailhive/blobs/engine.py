@@ -52,7 +52,7 @@ from mailhive.blobs.pack import (
 from mailhive.blobs.recovery import recover
 from mailhive.blobs.spool import Spool, SpoolDirectory
 
-__all__ = ["DISK_ERRORS", "Delete", "Engine", "Put"]
+__all__ = ["DISK_ERRORS", "Delete", "Engine", "Job", "Put", "Touch"]
 
 #: What the methods of an engine raise when the disk refuses.
 DISK_ERRORS = (OSError, apsw.Error)
@@ -77,10 +77,22 @@ class Put:
 
 
 @frozen
-class Delete:
-    """Forget a blob."""
+class Touch:
+    """Say that a blob was wanted again."""
 
     digest: bytes
+    committed: float
+
+
+@frozen
+class Delete:
+    """Forget a blob; with `before` only if it was last committed earlier."""
+
+    digest: bytes
+    before: float | None = None
+
+
+Job = Put | Touch | Delete
 
 
 @define
@@ -136,8 +148,12 @@ class Engine:
 
     # Rounds
 
-    def run(self, jobs: Sequence[Put | Delete]) -> None:
-        """Carry out `jobs` in order, durably; none of them if it raises OSError or apsw.Error."""
+    def run(self, jobs: Sequence[Job]) -> list[bool]:
+        """Carry out `jobs` in order, durably; none of them if it raises OSError or apsw.Error.
+
+        Returns of each whether it found its blob, and found it old enough; True for a Put.
+        """
+        done: list[bool] = []
         changes: dict[bytes, Location | None] = {}
         spools: dict[bytes, Spool] = {}
         linked: list[Path] = []
@@ -145,20 +161,21 @@ class Engine:
         with self._batch() as batch:
             for job in jobs:
                 digest = job.digest
-                if digest in changes:
-                    known = changes[digest]
-                else:
-                    known = self._known(digest)
+                known = changes[digest] if digest in changes else self._known(digest)
+                done.append(_takes_effect(job, known))
+                if not done[-1]:
+                    continue
+                if isinstance(job, Delete):
+                    changes[digest] = None
                     if known is not None and known.pack == OWN_FILE:
                         had_file.add(digest)
-                if isinstance(job, Delete):
-                    if known is not None:
-                        changes[digest] = None
-                        if known.pack != OWN_FILE:
-                            batch.deleted(digest, time.time())
+                    else:
+                        batch.deleted(digest, time.time())
                 elif known is not None:
-                    changes[digest] = evolve(known, committed=job.committed)
-                else:
+                    # Jobs need not come in the order of their times.
+                    latest = max(known.committed, job.committed)
+                    changes[digest] = evolve(known, committed=latest)
+                elif isinstance(job, Put):
                     changes[digest] = self._place(job, batch)
                     if job.own_file and job.spool is not None:
                         spools[digest] = job.spool
@@ -186,6 +203,7 @@ class Engine:
         has_file = {digest for digest, at in changes.items() if at and at.pack == OWN_FILE}
         self._unlink([self.files / id_of(digest) for digest in had_file - has_file])
         self._may_compact = self._may_compact or None in changes.values()
+        return done
 
     def _known(self, digest: bytes) -> Location | None:
         location = self._index.lookup(digest)
@@ -343,3 +361,11 @@ class Engine:
         if self._compaction is not None:
             self._compaction.pack.close()
             self._compaction = None
+
+
+def _takes_effect(job: Job, known: Location | None) -> bool:
+    if isinstance(job, Put):
+        return True
+    if known is None:
+        return False
+    return isinstance(job, Touch) or job.before is None or known.committed < job.before

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailhive.blobs.engine import DISK_ERRORS, Delete, Engine, Put
+from mailhive.blobs.engine import DISK_ERRORS, Delete, Engine, Job, Touch
 from mailhive.blobs.errors import BlobStoreUnusable
 from mailhive.blobs.files import OpenPack, OpenPacks, read_file
 from mailhive.blobs.index import OWN_FILE, IndexReader, Location
@@ -170,14 +170,24 @@ class FsBlobStore(Service):
         except MailhiveError as error:
             return fail(error)
 
-    def delete(self, blob_id: str) -> Deferred[None]:
+    def touch(self, blob_id: str) -> Deferred[None]:
         digest = digest_of(blob_id)
-        return succeed(None) if digest is None else self._submit(Delete(digest))
+        if digest is None:
+            return fail(BlobNotFound(blob_id))
+        touched = self._submit(Touch(digest, self._reactor.seconds()))
+        return touched.addCallback(_touched, blob_id)
 
-    def older_than(self, timestamp: float) -> Deferred[list[str]]:
+    def delete(self, blob_id: str, before: float | None = None) -> Deferred[bool]:
+        digest = digest_of(blob_id)
+        return succeed(False) if digest is None else self._submit(Delete(digest, before))
+
+    def older_than(
+        self, timestamp: float, after: str = "", limit: int = 1000
+    ) -> Deferred[list[str]]:
         if self._index is None or self._engine is None:
             return fail(_closed())
-        found = self._offload(_older_than, self._engine.index_path, timestamp)
+        path = self._engine.index_path
+        found = self._offload(_older_than, path, timestamp, digest_of(after) or b"", limit)
         return found.addErrback(_not_read, "index")
 
     # Reactor thread
@@ -225,7 +235,7 @@ class FsBlobStore(Service):
         self._syncs.discard(done)
         return result
 
-    def _submit(self, job: Put | Delete) -> Deferred[None]:
+    def _submit(self, job: Job) -> Deferred[bool]:
         return fail(_closed()) if self._worker is None else self._worker.submit(job)
 
 
@@ -233,12 +243,17 @@ def _closed() -> TemporaryFailure:
     return TemporaryFailure("the blob store is closed")
 
 
-def _older_than(index_path: Path, timestamp: float) -> list[str]:
+def _older_than(index_path: Path, timestamp: float, after: bytes, limit: int) -> list[str]:
     index = IndexReader(index_path)
     try:
-        return [id_of(digest) for digest in index.older_than(timestamp)]
+        return [id_of(digest) for digest in index.older_than(timestamp, after, limit)]
     finally:
         index.close()
+
+
+def _touched(found: bool, blob_id: str) -> None:
+    if not found:
+        raise BlobNotFound(blob_id)
 
 
 def _release(result: Any, pack: OpenPack) -> Any:

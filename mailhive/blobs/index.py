@@ -93,9 +93,11 @@ class IndexReader:
         row = self._connection.execute(sql, (digest,)).get
         return Location(*row) if row is not None else None
 
-    def older_than(self, timestamp: float) -> list[bytes]:
-        sql = "SELECT digest FROM blob WHERE committed < ?"
-        return [digest for (digest,) in self._connection.execute(sql, (timestamp,))]
+    def older_than(self, timestamp: float, after: bytes = b"", limit: int = -1) -> list[bytes]:
+        """Digests behind `after`, in order; all of them for a limit of -1."""
+        sql = "SELECT digest FROM blob WHERE digest > ? AND committed < ? ORDER BY digest LIMIT ?"
+        rows = self._connection.execute(sql, (after, timestamp, limit))
+        return [digest for (digest,) in rows]
 
     def close(self) -> None:
         self._connection.close()

@@ -1,16 +1,19 @@
-"""The id of a blob: `b` and the base-32 digits of the SHA-256 of its octets."""
+"""The id of a blob: `b` and the base-32 digits of the SHA-256 of its octets.
+
+The digits are `0-9a-v` (RFC 4648 §7), so that ids sort as their digests do.
+"""
 
 import re
-from base64 import b32decode, b32encode
+from base64 import b32hexdecode, b32hexencode
 
 __all__ = ["digest_of", "id_of"]
 
-_BLOB_ID = re.compile(r"b[a-z2-7]{52}", re.ASCII)
+_BLOB_ID = re.compile(r"b[0-9a-v]{52}", re.ASCII)
 
 
 def id_of(digest: bytes) -> str:
     """The id of the blob whose SHA-256 is `digest`."""
-    return "b" + b32encode(digest).rstrip(b"=").lower().decode("ascii")
+    return "b" + b32hexencode(digest).rstrip(b"=").lower().decode("ascii")
 
 
 def digest_of(wire: str) -> bytes | None:
@@ -20,5 +23,5 @@ def digest_of(wire: str) -> bytes | None:
     """
     if _BLOB_ID.fullmatch(wire) is None:
         return None
-    digest = b32decode(wire[1:].upper() + "====")
+    digest = b32hexdecode(wire[1:].upper() + "====")
     return digest if id_of(digest) == wire else None

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mailhive.blobs.engine import DISK_ERRORS, Delete, Engine, Put
+from mailhive.blobs.engine import DISK_ERRORS, Engine, Job, Put
 from mailhive.errors import TemporaryFailure
 
 __all__ = ["Worker"]
@@ -18,7 +18,7 @@ _ROUND_JOBS = 1024
 _ROUND_OCTETS = 16 << 20
 _ROUNDS_PER_CHORE = 16  # a store that is never idle gets its chores done as well
 
-_Waiting = tuple[Put | Delete, Deferred[None]]
+_Waiting = tuple[Job, Deferred[bool]]
 
 
 class Worker:
@@ -37,11 +37,14 @@ class Worker:
         self._stopped: Deferred[None] | None = None
         Thread(target=self._work, name="blobs", daemon=True).start()
 
-    def submit(self, job: Put | Delete) -> Deferred[None]:
-        """Fire once the job is done, durably; `TemporaryFailure` if the disk refuses."""
+    def submit(self, job: Job) -> Deferred[bool]:
+        """Fire once the job is done, durably, with whether it took effect (`Engine.run`).
+
+        `TemporaryFailure` if the disk refuses.
+        """
         if self._stopped is not None:
             return fail(TemporaryFailure("the blob store is closed"))
-        done: Deferred[None] = Deferred()
+        done: Deferred[bool] = Deferred()
         self._queue.put((job, done))
         return done
 
@@ -60,9 +63,9 @@ class Worker:
             waiting, stopping = self._take(wait=not self._engine.has_chores)
             if waiting:
                 rounds += 1
-                failure = self._attempt(self._engine.run, [job for job, _ in waiting])
+                outcome = self._attempt(self._engine.run, [job for job, _ in waiting])
                 deferreds = [done for _, done in waiting]
-                self._reactor.callFromThread(_settle, deferreds, failure)
+                self._reactor.callFromThread(_settle, deferreds, outcome)
             if not stopping and (not waiting or rounds % _ROUNDS_PER_CHORE == 0):
                 self._attempt(self._chore)
             self._attempt(self._engine.checkpoint, self._queue.empty())
@@ -92,10 +95,10 @@ class Worker:
             if removed is not None:
                 self._reactor.callFromThread(self._pack_removed, removed)
 
-    def _attempt(self, do: Callable[..., None], *arguments: Any) -> Failure | None:
-        """Whatever happens, the thread goes on."""
+    def _attempt(self, do: Callable[..., Any], *arguments: Any) -> Any:
+        """What it returns, or a Failure: whatever happens, the thread goes on."""
         try:
-            do(*arguments)
+            return do(*arguments)
         except DISK_ERRORS as error:
             self.log.error("Blobs: {error}", error=str(error))
             return Failure()
@@ -103,14 +106,15 @@ class Worker:
             failure = Failure()
             self.log.failure("Blobs", failure=failure)
             return failure
-        return None
 
 
-def _settle(deferreds: list[Deferred[None]], failure: Failure | None) -> None:
-    for done in deferreds:
-        if failure is None:
-            done.callback(None)
-        elif failure.check(*DISK_ERRORS):
-            done.errback(TemporaryFailure(f"blobs cannot be stored: {failure.value}"))
-        else:
-            done.errback(failure)
+def _settle(deferreds: list[Deferred[bool]], outcome: list[bool] | Failure) -> None:
+    if isinstance(outcome, Failure):
+        for done in deferreds:
+            if outcome.check(*DISK_ERRORS):
+                done.errback(TemporaryFailure(f"blobs cannot be stored: {outcome.value}"))
+            else:
+                done.errback(outcome)
+    else:
+        for done, took_effect in zip(deferreds, outcome, strict=True):
+            done.callback(took_effect)

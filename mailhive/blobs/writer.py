@@ -33,7 +33,7 @@ class FsBlobWriter:
         largest_packed: int,
         clock: Callable[[], float],
         sync: Callable[[Spool], Deferred[None]],
-        submit: Callable[[Put], Deferred[None]],
+        submit: Callable[[Put], Deferred[bool]],
     ):
         self.size = 0
         self._spools = spools

@@ -42,6 +42,13 @@ class IBlobStore(Interface):
     mail store's references.  Ids are of the `Id` type of RFC 8620 §1.2, start
     with a letter and contain no `_`, which separates the slice that a part's
     blob id names (`mailhive.model.blobid`).
+
+    **References.**  A blob that nothing refers to is deleted in the end
+    (`mail.collector`).  So that none is deleted that is about to be referred to,
+    whoever adds a reference, such as an Email, an upload or an entry of a queue,
+    commits or touches the blob first, inside a `mail.holds.Holds.hold` that ends
+    when the reference is durable.  Calls that change a blob take effect in the
+    order in which they are made.
     """
 
     def open_writer():
@@ -57,15 +64,22 @@ class IBlobStore(Interface):
     def size(blob_id: str):
         """Return a Deferred of the size in octets; `BlobNotFound` if unknown."""
 
-    def delete(blob_id: str):
-        """Forget a blob.  Idempotent: an unknown id is no error.
+    def touch(blob_id: str):
+        """Make a blob as young as if it were committed now.
 
-        Returns a Deferred that fires when the blob can no longer be read.
+        Returns a Deferred that fires when that is so; `BlobNotFound` if unknown.
         """
 
-    def older_than(timestamp: float):
-        """Return a Deferred of the list of ids last committed before `timestamp`.
+    def delete(blob_id: str, before: float | None = None):
+        """Forget a blob; with `before` only if it was last committed or touched earlier.
 
-        Committing a blob that is already stored makes it young again, so that a
-        collector that deletes only old, unreferenced blobs cannot race a commit.
+        Returns a Deferred that fires when that is settled: with True if the blob
+        was forgotten, with False if it is unknown or too young.
+        """
+
+    def older_than(timestamp: float, after: str = "", limit: int = 1000):
+        """Return a Deferred of ids last committed or touched before `timestamp`.
+
+        At most `limit` in ascending order, from the first on or those greater
+        than the id `after`.
         """

@@ -49,12 +49,24 @@ class MemoryBlobStore:
         blob = self._blobs.get(blob_id)
         return fail(BlobNotFound(blob_id)) if blob is None else succeed(len(blob.content))
 
-    def delete(self, blob_id: str) -> Deferred[None]:
-        self._blobs.pop(blob_id, None)
+    def touch(self, blob_id: str) -> Deferred[None]:
+        if blob_id not in self._blobs:
+            return fail(BlobNotFound(blob_id))
+        self._blobs[blob_id].committed = self._now()
         return succeed(None)
 
-    def older_than(self, timestamp: float) -> Deferred[list[str]]:
-        return succeed([i for i, blob in self._blobs.items() if blob.committed < timestamp])
+    def delete(self, blob_id: str, before: float | None = None) -> Deferred[bool]:
+        blob = self._blobs.get(blob_id)
+        if blob is None or (before is not None and blob.committed >= before):
+            return succeed(False)
+        del self._blobs[blob_id]
+        return succeed(True)
+
+    def older_than(
+        self, timestamp: float, after: str = "", limit: int = 1000
+    ) -> Deferred[list[str]]:
+        old = (i for i, blob in self._blobs.items() if blob.committed < timestamp and i > after)
+        return succeed(sorted(old)[:limit])
 
     def _commit(self, content: bytes) -> str:
         blob_id = "b" + hashlib.sha256(content).hexdigest()

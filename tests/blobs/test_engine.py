@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from twisted.logger import capturedLogs
 
-from mailhive.blobs.engine import Delete, Engine, Put
+from mailhive.blobs.engine import Delete, Engine, Job, Put, Touch
 from mailhive.blobs.index import OWN_FILE
 from mailhive.blobs.names import digest_of, id_of
 from mailhive.blobs.pack import PACK_HEADER_SIZE, RECORD_SIZE
@@ -100,9 +100,14 @@ def test_a_digest_has_one_id():
     name = id_of(digest)
     assert digest_of(name) == digest
     assert len(name) == 53
-    others = {name[:-1] + digit for digit in "abcdefghijklmnopqrstuvwxyz234567"}
+    others = {name[:-1] + digit for digit in "0123456789abcdefghijklmnopqrstuv"}
     assert [digest_of(other) for other in others - {name}].count(None) >= 30
     assert digest_of(name.upper()) is None
+
+
+def test_ids_sort_as_digests_do():
+    digests = sorted(sha256(b"%d" % n).digest() for n in range(200))
+    assert sorted(map(id_of, digests)) == [id_of(digest) for digest in digests]
 
 
 def test_a_tail_torn_at_every_octet(root, tmp_path):
@@ -589,7 +594,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(bodies=st.lists(st.tuples(BODIES, st.booleans()), max_size=8))
     def round(self, bodies):
-        jobs: list[Put | Delete] = []
+        jobs: list[Job] = []
         for body, delete in bodies:
             job = self.store.job(body)
             jobs.append(Delete(job.digest) if delete else job)
@@ -603,6 +608,12 @@ class StoreMachine(RuleBasedStateMachine):
     def delete(self, digest):
         self.store.delete(digest)
         self.model.pop(digest, None)
+
+    @rule(digest=stored, delay=st.integers(-5, 5))
+    def touch(self, digest, delay):
+        time = self.store.time + delay
+        found = self.store.engine.run([Touch(digest, time), Delete(digest, time)])
+        assert found == [digest in self.model, False]
 
     @rule()
     def chore(self):

@@ -31,9 +31,10 @@ _NEVER_GIVEN_OUT = [
     "b\x00",
     "b" * 300,
     "bé" + "a" * 51,
+    "b" + "0" * 52,
     "b" + "a" * 52,
     "b" + "a" * 51 + "=",
-    "b" + "7" * 52,
+    "b" + "v" * 52,
     "b" + "a" * 52 + "\n",
     "' OR 1=1 --",
     "\ud800",
@@ -222,6 +223,54 @@ class BlobStoreConformance:
         assert sorted(await store.older_than(between)) == sorted(old)
         assert sorted(await store.older_than(self.now() + 60)) == sorted(old + new)
         assert await store.older_than(between - 60) == []
+
+    @ensureDeferred
+    async def test_older_than_goes_page_by_page(self, store):
+        ids = sorted([await store_blob(store, b"%d" % i) for i in range(7)])
+        soon = self.now() + 60
+        pages, after = [], ""
+        while page := await store.older_than(soon, after, 3):
+            pages.append(page)
+            after = page[-1]
+        assert pages == [ids[:3], ids[3:6], ids[6:]]
+        await store.delete(ids[3])
+        assert await store.older_than(soon, ids[3], 2) == ids[4:6]
+        assert await store.older_than(soon) == ids[:3] + ids[4:]
+
+    @pytest.mark.parametrize("size", [10, 3_000_000])
+    @ensureDeferred
+    async def test_touching_makes_young_again(self, store, size):
+        blob = await store_blob(store, _content(size))
+        other = await store_blob(store, b"other")
+        between = self.pass_time()
+        await store.touch(blob)
+        assert await store.older_than(between) == [other]
+        assert await store.read(blob) == _content(size)
+        await store.delete(blob)
+        for unknown in (blob, *_NEVER_GIVEN_OUT):
+            with pytest.raises(BlobNotFound):
+                await store.touch(unknown)
+        with pytest.raises(BlobNotFound):
+            await store.read(blob)
+
+    @pytest.mark.parametrize("size", [10, 3_000_000])
+    @ensureDeferred
+    async def test_deleting_what_is_old_only(self, store, size):
+        again, touched, old = [await store_blob(store, b"%d" % n, _content(size)) for n in range(3)]
+        between = self.pass_time()
+        await store_blob(store, b"0", _content(size))
+        done = [
+            store.touch(touched),
+            store.delete(again, between),
+            store.delete(touched, between),
+            store.delete(old, between),
+            store.delete(old, between),
+        ]
+        assert await gatherResults(done) == [None, False, False, True, False]
+        assert sorted(await store.older_than(self.now() + 60)) == sorted([again, touched])
+        assert await store.delete(again) is True
+        assert await store.delete(again) is False
+        assert await store.delete(touched, self.now() + 60) is True
 
     @pytest.mark.parametrize("size", [10, 3_000_000])
     @ensureDeferred
