@@ -157,6 +157,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             store=mail_store,
             blobs=BlobAccess(blob_store=blobs, mail_store=mail_store, offload=offload),
             accounts=accounts,
+            directory=directory,
             hostname=settings.server.hostname,
             offload=offload,
             now=now,

@@ -40,7 +40,7 @@ class MemoryDirectory:
         self._secrets: dict[str, str] = {}
         self._logins: dict[str, Principal] = {}
         self._reached: dict[str, list[str]] = {}  # canonical address to names
-        self._members: dict[str, list[str]] = {}  # of groups and lists, direct ones
+        self._members: dict[str, list[str]] = {}  # of lists, direct ones
         for configured in settings.principals:
             self._add(configured)
         for name, principal in self._principals.items():
@@ -70,7 +70,7 @@ class MemoryDirectory:
         candidates = [canonical, f"{base}@{domain}" if mark and base else "", f"@{domain}"]
         for candidate in candidates:
             if local and candidate in self._reached:
-                return succeed(self._individuals(self._reached[candidate]))
+                return succeed(self._owners(self._reached[candidate]))
         return succeed(())
 
     def is_local_domain(self, domain: str) -> Deferred[bool]:
@@ -85,6 +85,7 @@ class MemoryDirectory:
             emails=configured.email,
             member_of=configured.member_of,
             quota=configured.quota,
+            members_may=configured.members_may,
         )
         self._principals[name] = principal
         individual = configured.type == "individual"
@@ -96,11 +97,11 @@ class MemoryDirectory:
             for address in configured.email:
                 if not address.startswith("@"):
                     self._logins.setdefault(canonical_address(address) or "", principal)
-        for group in configured.member_of:
-            self._members.setdefault(canonical_name(group), []).append(name)
+        for other in configured.member_of:
+            self._members.setdefault(canonical_name(other), []).append(name)
 
-    def _individuals(self, names: Iterable[str]) -> tuple[Principal, ...]:
-        """Those of `names`, and of the members of groups and lists among them."""
+    def _owners(self, names: Iterable[str]) -> tuple[Principal, ...]:
+        """The individuals and groups among `names` and the members of lists among them."""
         found: dict[str, Principal] = {}
         seen: set[str] = set()
         waiting = list(names)
@@ -110,10 +111,10 @@ class MemoryDirectory:
                 continue
             seen.add(name)
             principal = self._principals[name]
-            if principal.type == "individual":
-                found[name] = principal
-            else:
+            if principal.type == "list":
                 waiting += self._members.get(name, ())
+            else:
+                found[name] = principal
         return tuple(found.values())
 
 

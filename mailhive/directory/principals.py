@@ -24,8 +24,8 @@ class PrincipalSettings:
     type: Literal["individual", "group", "list"] = field(
         default="individual",
         metadata={
-            "doc": "What it is. Only individuals log in and have mailboxes; mail for a group or "
-            "list goes to its members."
+            "doc": "What it is. Only individuals log in. A group has an account of its own, which "
+            "its members share and mail to it goes to; mail to a list goes to each member."
         },
     )
     secret: str | None = field(
@@ -53,7 +53,15 @@ class PrincipalSettings:
         },
     )
     member_of: tuple[str, ...] = field(
-        default=(), metadata={"doc": "Names of the groups and lists that it belongs to."}
+        default=(),
+        metadata={
+            "doc": "Names of the groups and lists that it belongs to. Who belongs to a group "
+            "belongs to the groups that this one belongs to."
+        },
+    )
+    members_may: Literal["read", "write"] = field(
+        default="write",
+        metadata={"doc": "What the members of a group may do in its account."},
     )
     quota: Size | None = field(
         default=None, metadata={"doc": "The most that its mail may take; no limit if left out."}
@@ -134,6 +142,9 @@ def _others(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyPath
                 yield path, f'"{group}" is no principal; {allowed}'
             elif found == "individual":
                 yield path, f'"{group}" is an individual; {allowed}'
+        if principal.members_may != "write" and principal.type != "group":
+            what = f'"{principal.name}" is no group, so that nobody shares its account'
+            yield ("principals", index, "members-may"), f"{what}; allowed is to leave it out"
         if principal.secret is not None:
             problem = secret_problem(principal.secret)
             if problem is not None:

@@ -23,15 +23,21 @@ class IDirectory(Interface):
         """
 
     def principal(name: str):
-        """Fire with the `Principal` called `name`, or None."""
+        """Fire with the `Principal` called `name`, or None.
+
+        Its `member_of` has the groups and lists that it is a direct member of;
+        those are principals too (`mail.membership` follows them).
+        """
 
     def recipients(address: str):
-        """Fire with the tuple of `Principal`s that mail to `address` is delivered to.
+        """Fire with the tuple of `Principal`s whose accounts mail to `address` goes to.
 
-        Resolves aliases, sub-addresses (`user+detail@`), groups, lists and
-        catch-alls, in this order of preference: exact address, sub-address,
-        catch-all of the domain.  Members appear once however often they are
-        reached.  Empty when the address does not exist here.
+        Each is an individual or a group: a group has an account of its own, so
+        mail to it is not passed on to its members.  A list has none and stands
+        for its members, lists among them included; who is reached several times
+        appears once.  Resolves aliases and sub-addresses (`user+detail@`), in
+        this order of preference: exact address, sub-address, catch-all of the
+        domain.  Empty when the address does not exist here or reaches nobody.
         """
 
     def is_local_domain(domain: str):

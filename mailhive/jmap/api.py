@@ -20,6 +20,7 @@ from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.session import SessionUrls, session_object, session_state
 from mailhive.mail.blobs import Blob, BlobAccess
+from mailhive.mail.membership import groups_of
 from mailhive.mail.provision import Accounts
 from mailhive.model.principal import Principal
 
@@ -43,7 +44,8 @@ class JmapApi:
 
     `on_failure(method, exception)` hears of failures that are ours; `revision`
     is a digest of the configuration that session URLs depend on.  With
-    `provisioning`, a principal without an account gets one.
+    `provisioning`, a principal without an account gets one, and so do the groups
+    it is a member of.
     """
 
     registry: Registry
@@ -51,6 +53,7 @@ class JmapApi:
     store: Any  # IMailStore
     blobs: BlobAccess
     accounts: Accounts
+    directory: Any  # IDirectory
     hostname: str
     offload: Callable[..., Any]
     now: Callable[[], int]
@@ -60,7 +63,7 @@ class JmapApi:
     _session_state: Callable[..., str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # The same for a principal until the configuration changes.
+        # The same until the configuration changes, or what the principal can reach.
         self._session_state = lru_cache(1024)(
             lambda principal, accounts: session_state(
                 principal, {a.id: a for a in accounts}, self.registry, self.limits, self.revision
@@ -136,10 +139,23 @@ class JmapApi:
         return account
 
     async def _accounts(self, principal: Principal) -> dict[str, Account]:
+        """Those that the principal can reach, its own first (RFC 8620 §1.6.2)."""
+        groups = await groups_of(self.directory, principal.name)
+        reached = [
+            Account(
+                account_id,
+                owner.name,
+                owner,
+                principal.name,
+                is_personal=owner is principal,
+                is_read_only=owner is not principal and owner.members_may == "read",
+            )
+            for owner in (principal, *groups)
+            if (account_id := await self._account_of(owner)) is not None
+        ]
+        return {account.id: account for account in reached}
+
+    async def _account_of(self, owner: Principal) -> str | None:
         if self.provisioning:
-            account_id: str | None = await self.accounts.ensure(principal.name)
-        else:
-            account_id = await self.accounts.find(principal.name)
-        if account_id is None:
-            return {}
-        return {account_id: Account(account_id, principal.name, principal)}
+            return await self.accounts.ensure(owner.name)
+        return await self.accounts.find(owner.name)

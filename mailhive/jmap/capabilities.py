@@ -5,12 +5,13 @@ from typing import Any
 
 from attrs import frozen
 
+from mailhive.jmap.context import Account
 from mailhive.jmap.limits import Limits
 
 __all__ = ["Capability"]
 
 
-def _nothing(limits: Limits) -> dict[str, Any]:
+def _nothing(limits: Limits, account: Account | None = None) -> dict[str, Any]:
     return {}
 
 
@@ -20,4 +21,4 @@ class Capability:
 
     uri: str
     session: Callable[[Limits], dict[str, Any]] = _nothing
-    account: Callable[[Limits], dict[str, Any]] = _nothing
+    account: Callable[[Limits, Account], dict[str, Any]] = _nothing

@@ -16,11 +16,16 @@ __all__ = ["Account", "Context"]
 
 @frozen
 class Account:
-    """An account that the principal can reach (RFC 8620 §1.6.2)."""
+    """An account as a principal sees it who can reach it (RFC 8620 §1.6.2).
+
+    `owner` is that principal or a group that it is a member of; `user` is the
+    name of the principal.
+    """
 
     id: str
     name: str
     owner: Principal
+    user: str
     is_personal: bool = True
     is_read_only: bool = False
 
@@ -46,11 +51,14 @@ class Context:
     created_ids: dict[str, str] = field(factory=dict)
 
     def account(self, arguments: Mapping[str, Any], name: str = "accountId") -> Account:
-        """The account that a call names; invalidArguments or accountNotFound if none."""
+        """The account that a call names; invalidArguments or accountNotFound if none.
+
+        With `name` fromAccountId, that is fromAccountNotFound (RFC 8620 §5.4).
+        """
         account_id = arguments.get(name)
         if not isinstance(account_id, str) or not is_id(account_id):
             raise invalid_arguments(f"{name} is missing or not an Id")
         account = self.accounts.get(account_id)
         if account is None:
-            raise MethodError("accountNotFound")
+            raise MethodError(name.removesuffix("Id") + "NotFound")
         return account

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mailhive.jmap.capabilities import Capability
+from mailhive.jmap.context import Account
 from mailhive.jmap.limits import Limits
 
 __all__ = ["EMAIL_SORTS", "KEYWORD_SORTS", "MAIL"]
@@ -12,14 +13,14 @@ KEYWORD_SORTS = ("hasKeyword", "allInThreadHaveKeyword", "someInThreadHaveKeywor
 EMAIL_SORTS = ("receivedAt", "size", "from", "to", "subject", "sentAt", *KEYWORD_SORTS)
 
 
-def _account(limits: Limits) -> dict[str, Any]:
+def _account(limits: Limits, account: Account) -> dict[str, Any]:
     return {
         "maxMailboxesPerEmail": limits.mailboxes_per_email,
         "maxMailboxDepth": limits.mailbox_depth,
         "maxSizeMailboxName": limits.mailbox_name_size,
         "maxSizeAttachmentsPerEmail": limits.email_attachments_size,
         "emailQuerySortOptions": list(EMAIL_SORTS),
-        "mayCreateTopLevelMailbox": True,
+        "mayCreateTopLevelMailbox": not account.is_read_only,
     }
 
 

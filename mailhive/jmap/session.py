@@ -74,7 +74,7 @@ def _contents(
                 "name": account.name,
                 "isPersonal": account.is_personal,
                 "isReadOnly": account.is_read_only,
-                "accountCapabilities": {c.uri: c.account(limits) for c in capabilities},
+                "accountCapabilities": {c.uri: c.account(limits, account) for c in capabilities},
             }
             for account in accounts.values()
         },

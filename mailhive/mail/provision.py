@@ -32,22 +32,22 @@ class Accounts:
         """The account id of a principal, if it has an account."""
         account_id: str | None = await self.store.account(name)
         if account_id is not None:
-            await self._furnish(account_id)
+            await self._furnish(account_id, name)
         return account_id
 
     async def ensure(self, name: str) -> str:
         """The account id of a principal, whose account is made if need be."""
         account_id: str = await self.store.account(name) or await self.store.create_account(name)
-        await self._furnish(account_id)
+        await self._furnish(account_id, name)
         return account_id
 
-    async def _furnish(self, account_id: str) -> None:
+    async def _furnish(self, account_id: str, name: str) -> None:
         if account_id not in self._furnished:
-            await self.store.write(account_id, _add_default_mailboxes)
+            await self.store.write(account_id, _add_default_mailboxes, name)
             self._furnished.add(account_id)
 
 
-def _add_default_mailboxes(writer: Any) -> None:
+def _add_default_mailboxes(writer: Any, owner: str) -> None:
     if writer.records("Mailbox"):
         return
     for name, role, sort_order in DEFAULT_MAILBOXES:
@@ -58,6 +58,6 @@ def _add_default_mailboxes(writer: Any) -> None:
                 "parentId": None,
                 "role": role,
                 "sortOrder": sort_order,
-                "isSubscribed": True,
+                "subscribers": [owner],  # and nobody of a group's members
             },
         )

@@ -11,7 +11,9 @@ class Principal:
 
     `name` is the login and the key of the account.  `emails[0]` is the primary
     address; an address of the form `@example.org` makes the principal the
-    catch-all of that domain.  `quota` is in bytes, None for no limit.
+    catch-all of that domain.  `quota` is in bytes, None for no limit.  `member_of`
+    are names of groups and lists; `members_may` says what members of a group may
+    do in its account, `read` or `write`.
     """
 
     name: str
@@ -20,6 +22,7 @@ class Principal:
     emails: tuple[str, ...] = ()
     member_of: tuple[str, ...] = ()
     quota: int | None = field(default=None)
+    members_may: str = "write"
 
     @property
     def primary_email(self) -> str | None:

@@ -25,6 +25,7 @@ from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.provision import Accounts
 from mailhive.model.principal import Principal
 from mailhive.store import sqlite
+from mailhive.testing.directory import GrowingDirectory
 
 __all__ = ["LocalStores", "LocalUser"]
 
@@ -34,7 +35,7 @@ URLS = SessionUrls("http://localhost/api", "http://localhost/d", "http://localho
 
 @define
 class LocalStores:
-    """An SQLite mail store and a file-based blob store.
+    """An SQLite mail store, a file-based blob store, and a directory of who uses them.
 
     `failures` collects the exceptions that methods answered with serverFail.
     """
@@ -43,6 +44,7 @@ class LocalStores:
     mail_store: Any
     blob_store: Any
     accounts: Accounts
+    directory: GrowingDirectory
     failures: list[tuple[str, Exception]] = field(factory=list)
 
     @classmethod
@@ -57,7 +59,8 @@ class LocalStores:
         blob_store = fs.build(fs.FsSettings(), context)
         for service in (mail_store, blob_store):
             IService(service).startService()
-        return cls(context, mail_store, blob_store, Accounts(mail_store))
+        known = GrowingDirectory(offload, reactor.seconds)
+        return cls(context, mail_store, blob_store, Accounts(mail_store), known)
 
     async def stop(self) -> None:
         """Close the stores."""
@@ -69,13 +72,15 @@ class LocalStores:
         return int(self.context.reactor.seconds() * 1000)
 
     async def user(self, principal: Principal, limits: Limits | None = None) -> "LocalUser":
-        """A user of the server, with an account."""
+        """A user of the server, with an account.  Groups are put into `directory`."""
+        self.directory.put(principal)
         api = JmapApi(
             registry=Registry.load(),
             limits=limits or Limits(),
             store=self.mail_store,
             blobs=BlobAccess(self.blob_store, self.mail_store, self.context.offload),
             accounts=self.accounts,
+            directory=self.directory,
             hostname="mail.example.org",
             offload=self.context.offload,
             now=self.now,

@@ -23,6 +23,7 @@ def settings_of(principals, secret_of) -> MemorySettings:
                 else None,
                 email=principal.emails,
                 member_of=principal.member_of,
+                members_may=principal.members_may,
                 quota=None if principal.quota is None else Size(principal.quota),
                 description=principal.description,
             )
@@ -80,7 +81,7 @@ async def test_email_lists():
     )
     for address, names in [
         ("info@x.example", {"a", "b", "d"}),
-        ("news@x.example", {"b", "c"}),
+        ("news@x.example", {"b", "g"}),
         ("a@x.example", {"a"}),
     ]:
         assert {p.name for p in await directory.recipients(address)} == names
@@ -100,7 +101,8 @@ def test_every_problem_is_found_at_its_key():
         PrincipalSettings("staff", "group", email=("@x.example", "@X.EXAMPLE", "@")),
         PrincipalSettings("mallory", secret="$argon2id$v=19$m=65536"),
         PrincipalSettings("bob@x.example", secret="$y$j9T$abc$def"),
-        PrincipalSettings("x", email=("bob@x.example",), secret=""),
+        PrincipalSettings("x", email=("bob@x.example",), secret="", members_may="read"),
+        PrincipalSettings("shared", "group", members_may="read"),
     )
     assert {path: message.partition(";")[0] for path, message in found.items()} == {
         ("principals", 0, "email", 1): '"no address" is no address',
@@ -134,6 +136,7 @@ def test_every_problem_is_found_at_its_key():
         ("principals", 5, "secret"): "is not a complete argon2 hash",
         ("principals", 6, "secret"): "is hashed by a scheme that is not known",
         ("principals", 7, "email", 0): '"bob@x.example" is the name of another principal',
+        ("principals", 7, "members-may"): '"x" is no group, so that nobody shares its account',
         ("principals", 7, "secret"): "is empty",
     }
     assert all("; allowed" in message for message in found.values())

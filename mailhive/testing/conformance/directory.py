@@ -27,13 +27,19 @@ PRINCIPALS = (
     ),
     Principal("bob", emails=("bob@example.org", "bob+exact@example.org"), member_of=("staff",)),
     Principal("chloé", emails=("chloé@bücher.example",), member_of=("board", "announce")),
-    Principal("mute", emails=("mute@example.net",)),
+    Principal("mute", emails=("mute@example.net",), member_of=("news",)),
     Principal("staff", "group", emails=("staff@example.org",), member_of=("everyone",)),
-    Principal("board", "group", emails=("board@example.org",), member_of=("everyone",)),
+    Principal("board", "group", emails=("board@example.org",), member_of=("everyone", "announce")),
     Principal(
-        "everyone", "group", emails=("all@example.org", "all@example.com"), member_of=("board",)
+        "everyone",
+        "group",
+        emails=("all@example.org", "all@example.com"),
+        member_of=("board",),
+        quota=2_000_000,
+        members_may="read",
     ),
-    Principal("announce", "list", emails=("announce@example.org",)),
+    Principal("announce", "list", emails=("announce@example.org",), member_of=("news",)),
+    Principal("news", "list", emails=("news@example.org",), member_of=("announce",)),
     Principal("empty", "list", emails=("empty@example.org",)),
 )
 
@@ -125,12 +131,13 @@ class DirectoryConformance:
             ("CHLOÉ@BÜCHER.example", ["chloé"]),
             ("chloe\u0301@xn--bcher-kva.example", ["chloé"]),
             ("mute@example.net", ["mute"]),
-            ("staff@example.org", ["alice", "bob"]),
-            ("staff+x@example.org", ["alice", "bob"]),
-            ("announce@example.org", ["chloé"]),
-            ("board@example.org", ["alice", "bob", "chloé"]),
-            ("all@example.org", ["alice", "bob", "chloé"]),
-            ("all@example.com", ["alice", "bob", "chloé"]),
+            ("staff@example.org", ["staff"]),
+            ("staff+x@example.org", ["staff"]),
+            ("board@example.org", ["board"]),
+            ("all@example.org", ["everyone"]),
+            ("all@example.com", ["everyone"]),
+            ("announce@example.org", ["board", "chloé", "mute"]),
+            ("news@example.org", ["board", "chloé", "mute"]),
         ],
     )
     @ensureDeferred

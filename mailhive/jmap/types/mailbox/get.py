@@ -3,7 +3,7 @@
 from typing import Any
 
 from mailhive.jmap.context import Account
-from mailhive.jmap.types.mailbox.properties import COUNTS, rights
+from mailhive.jmap.types.mailbox.properties import COUNTS, rights, seen_by
 
 __all__ = ["fetch"]
 
@@ -25,7 +25,7 @@ def fetch(
 def _view(
     record: Any, counts: Any, account: Account, properties: tuple[str, ...]
 ) -> dict[str, Any]:
-    view = {"id": record.id, **record.data}
+    view = {"id": record.id, **seen_by(account.user, record.data)}
     if counts is not None:
         view |= {
             "totalEmails": counts.total_emails,

@@ -1,6 +1,7 @@
 """The properties of a Mailbox (RFC 8621 §2)."""
 
 import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mailhive.jmap.checks import (
@@ -13,7 +14,7 @@ from mailhive.jmap.checks import (
 )
 from mailhive.jmap.registry import Property
 
-__all__ = ["COUNTS", "PROPERTIES", "ROLES", "STORED", "is_mailbox_name", "rights"]
+__all__ = ["COUNTS", "PROPERTIES", "ROLES", "is_mailbox_name", "rights", "seen_by", "stored"]
 
 #: The IANA "IMAP Mailbox Name Attributes" registry, lower-cased, as far as an
 #: attribute says what a mailbox is for (RFC 8621 §2, RFC 6154, RFC 8457).
@@ -59,12 +60,31 @@ PROPERTIES = {
     "isSubscribed": Property(is_boolean, True),
 }
 
-#: What the record of a Mailbox holds; the rest is computed.
-STORED = ("name", "parentId", "role", "sortOrder", "isSubscribed")
+_SAME_FOR_ALL = ("name", "parentId", "role", "sortOrder")
+
+
+def seen_by(user: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The settable properties of a Mailbox, from its record, for one of the account's users."""
+    mailbox = {name: record[name] for name in _SAME_FOR_ALL}
+    mailbox["isSubscribed"] = user in record["subscribers"]
+    return mailbox
+
+
+def stored(
+    mailbox: Mapping[str, Any], user: str, subscribers: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The record of a Mailbox that is `mailbox` to a user, and has had these subscribers.
+
+    Who is subscribed is kept by user (RFC 8621 §2); the other properties are the
+    same for all.
+    """
+    others = {name for name in subscribers if name != user}
+    subscribed = others | {user} if mailbox["isSubscribed"] else others
+    return {**{n: mailbox[n] for n in _SAME_FOR_ALL}, "subscribers": sorted(subscribed)}
 
 
 def rights(role: str | None, *, read_only: bool = False) -> dict[str, bool]:
-    """MailboxRights in an account of one's own.
+    """MailboxRights of somebody who may change the account, or may not.
 
     The inbox stays what it is: mail that comes in needs a place to go.
     """

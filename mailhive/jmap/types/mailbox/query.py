@@ -10,6 +10,7 @@ from mailhive.jmap.context import Context
 from mailhive.jmap.standard.filters import matches
 from mailhive.jmap.standard.query import Query, parse_query, query_response, window_of
 from mailhive.jmap.standard.sorts import sorted_by
+from mailhive.jmap.types.mailbox.properties import seen_by
 from mailhive.jmap.types.mailbox.tree import MailboxTree
 from mailhive.model.collation import unicode_casemap
 
@@ -40,7 +41,7 @@ async def query(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     state, records = await context.store.read(
         account.id, lambda reader: (reader.state("Mailbox"), reader.records("Mailbox"))
     )
-    ids = results({i: record.data for i, record in records.items()}, asked)
+    ids = results({i: seen_by(account.user, r.data) for i, r in records.items()}, asked)
     position, window = window_of(asked, ids)
     return query_response(
         account.id, state, asked, position, window, len(ids), can_calculate_changes=False

@@ -10,7 +10,7 @@ from mailhive.jmap.standard.creation_ids import resolve_object, resolve_patch
 from mailhive.jmap.standard.set import SetCall
 from mailhive.jmap.standard.validate import validate_create, validate_update
 from mailhive.jmap.types.mailbox.get import fetch
-from mailhive.jmap.types.mailbox.properties import COUNTS, PROPERTIES, STORED, rights
+from mailhive.jmap.types.mailbox.properties import COUNTS, PROPERTIES, rights, stored
 from mailhive.jmap.types.mailbox.tree import MailboxTree
 from mailhive.model.email import EmailQuery, FilterCondition
 
@@ -32,12 +32,13 @@ class MailboxSetter:
         self._call = call
         self._writer = call.writer
         self._limits = call.context.limits
+        self._user = call.account.user
         self._tree = MailboxTree({i: r.data for i, r in self._writer.records("Mailbox").items()})
         self._final_is_valid = self._is_final_state_valid()
 
     def create(self, creation_id: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         whole, added = validate_create(data, PROPERTIES)
-        document = {name: whole[name] for name in STORED}
+        document = stored(whole, self._user)
         if document["role"] == "inbox":
             raise invalid_properties(["role"], "There is one inbox")
         self._check("new", document)
@@ -99,7 +100,7 @@ class MailboxSetter:
         try:
             for creation_id, data in (arguments["create"] or {}).items():
                 whole, _ = validate_create(resolve_object(data, PROPERTIES, ids), PROPERTIES)
-                tree.put(ids[creation_id], {name: whole[name] for name in STORED})
+                tree.put(ids[creation_id], stored(whole, self._user))
             for mailbox_id, patch in (arguments["update"] or {}).items():
                 patched = self._patched(mailbox_id, resolve_patch(patch, PROPERTIES, ids))
                 tree.put(mailbox_id, patched)
@@ -116,8 +117,9 @@ class MailboxSetter:
             raise SetError("notFound")
         current = fetch(self._writer, self._call.account, [mailbox_id], tuple(PROPERTIES))
         patched = validate_update(current[mailbox_id], patch, PROPERTIES)
-        document = {name: patched[name] for name in STORED}
-        role = self._tree.mailboxes[mailbox_id]["role"]
+        before = self._tree.mailboxes[mailbox_id]
+        document = stored(patched, self._user, before["subscribers"])
+        role = before["role"]
         if document["role"] != role and "inbox" in (document["role"], role):
             raise invalid_properties(["role"], "The inbox stays the inbox")
         return document
