@@ -31,6 +31,7 @@ ROUNDS = int(os.environ.get("MAILHIVE_CRASH_ROUNDS", "3"))
 SENDERS = 3
 PAGE = 500
 TRACE = re.compile(rb"(?:(?:Return-Path|Received):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*)+")
+USERS = ("alice", "bob")
 KEYWORDS = ("$flagged", "$seen", "crash")
 #: The daemon is gone, or going.
 GONE = (OSError, smtplib.SMTPException, http.client.HTTPException)
@@ -41,7 +42,7 @@ class Ledger:
     """What the daemon has promised, and what it may or may not have done."""
 
     sent: dict[str, bytes] = Factory(dict)
-    acknowledged: set[str] = Factory(set)
+    acknowledged: dict[str, set[str]] = Factory(lambda: {user: set() for user in USERS})
     keywords: dict[tuple[str, str], bool] = Factory(dict)  # (email id, keyword)
     doubtful: set[tuple[str, str]] = Factory(set)
     lock: threading.Lock = Factory(threading.Lock)
@@ -106,9 +107,13 @@ class Load:
             while True:
                 token, message = self.ledger.compose(rng)
                 client.sendmail(
-                    "load@example.net", ["alice@example.org"], message, ["body=8bitmime"]
+                    "load@example.net",
+                    [f"{user}@example.org" for user in USERS],
+                    message,
+                    ["body=8bitmime"],
                 )
-                self.ledger.acknowledged.add(token)
+                for user in USERS:
+                    self.ledger.acknowledged[user].add(token)
 
     def _import(self, rng: random.Random) -> None:
         client = self.connect(self.server)
@@ -117,7 +122,7 @@ class Load:
             token, message = self.ledger.compose(rng)
             emails = {"i": {"blobId": client.upload(message), "mailboxIds": {inbox: True}}}
             assert client.call("Email/import", emails=emails)["created"]["i"]
-            self.ledger.acknowledged.add(token)
+            self.ledger.acknowledged["alice"].add(token)
 
     def _flag(self, rng: random.Random) -> None:
         client = self.connect(self.server)
@@ -150,11 +155,13 @@ def all_emails(client: Any) -> list[dict]:
         emails += got["list"]
 
 
-def check_messages(client: Any, ledger: Ledger, emails: list[dict], checked: set[str]) -> None:
+def check_messages(
+    client: Any, ledger: Ledger, acknowledged: set[str], emails: list[dict], checked: set[str]
+) -> None:
     """Every acknowledged message is there once, and octet for octet, below its trace headers."""
     there = Counter(email["subject"] for email in emails)
     assert set(there) <= set(ledger.sent)
-    assert ledger.acknowledged <= set(there)
+    assert acknowledged <= set(there)
     assert set(there.values()) <= {1}
     for email in emails:
         token = email["subject"]
@@ -212,10 +219,11 @@ def check_databases(server: DaemonProcess, place: Path) -> None:
 @pytest.mark.timeout(60 + 20 * ROUNDS)
 def test_nothing_acknowledged_is_lost(tmp_path: Path, jmap: Callable) -> None:
     rng = random.Random(20260801)
-    server, ledger, checked = DaemonProcess(tmp_path), Ledger(), set[str]()
+    server, ledger = DaemonProcess(tmp_path), Ledger()
     server.start()
     begin = time.monotonic()
     try:
+        checked: dict[str, set[str]] = {user: set() for user in USERS}
         for turn in range(ROUNDS):
             load = Load(server, ledger, jmap, rng)
             load.start()
@@ -223,22 +231,25 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, jmap: Callable) -> None:
             load.kill()
             check_databases(server, tmp_path / "copy")
             server.start()
-            client = jmap(server)
-            emails = all_emails(client)
-            check_messages(client, ledger, emails, checked)
-            check_keywords(ledger, emails)
-            check_counts(client, emails)
-            print(
-                f"kill {turn + 1}: {len(ledger.acknowledged)} of {len(ledger.sent)} messages "
-                f"acknowledged, {len(emails)} there, {len(ledger.keywords)} keywords",
-                flush=True,
-            )
-        checked.clear()
-        check_messages(client, ledger, emails, checked)
+            if turn == ROUNDS - 1:
+                checked = {user: set() for user in USERS}  # all of them once more
+            for user in USERS:
+                client = jmap(server, user)
+                emails = all_emails(client)
+                acknowledged = ledger.acknowledged[user]
+                check_messages(client, ledger, acknowledged, emails, checked[user])
+                if user == "alice":
+                    check_keywords(ledger, emails)
+                check_counts(client, emails)
+                print(
+                    f"kill {turn + 1}, {user}: {len(acknowledged)} of {len(ledger.sent)} messages "
+                    f"acknowledged, {len(emails)} there, {len(ledger.keywords)} keywords",
+                    flush=True,
+                )
         server.stop()
         check_databases(server, tmp_path / "copy")
     finally:
         server.kill()
-    assert ledger.acknowledged
+    assert all(ledger.acknowledged.values())
     assert "Traceback" not in server.log()
     print(f"{ROUNDS} kills in {time.monotonic() - begin:.0f} s")
