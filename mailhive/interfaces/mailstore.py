@@ -132,6 +132,13 @@ class IMailReader(Interface):
     def has_blob(blob_id: str) -> bool:
         """Does an Email or an upload of this account refer to the stored blob?"""
 
+    def blob_ids(after: str, until: str, limit: int):
+        """The ids of the stored blobs that an Email or an upload refers to, page by page.
+
+        A tuple of at most `limit`, each once and in ascending order, of those
+        greater than `after` and not greater than `until`.
+        """
+
     def upload_usage() -> int:
         """Octets of uploads."""
 
@@ -177,4 +184,11 @@ class IMailWriter(IMailReader):
         """Forget uploads older than `before`, and the oldest beyond `quota` octets.
 
         Returns the ids forgotten.
+        """
+
+    def remember(kind: str, key: str, now: int, until: int, limit: int) -> bool:
+        """Note that something was done: False if that was noted before and still holds.
+
+        A note is forgotten at the time `until`, in milliseconds as `now` is, or
+        when more than `limit` of its kind hold longer.  Notes change no state.
         """

@@ -207,6 +207,15 @@ class Reader:
             or self.connection.row("SELECT 1 FROM upload WHERE blob = ?", (blob_id,)) is not None
         )
 
+    def blob_ids(self, after: str, until: str, limit: int) -> tuple[str, ...]:
+        rows = self.connection.rows(
+            "SELECT blob FROM email WHERE blob > ?1 AND blob <= ?2"
+            " UNION SELECT blob FROM upload WHERE blob > ?1 AND blob <= ?2"
+            " ORDER BY blob LIMIT ?3",
+            (after, until, limit),
+        )
+        return tuple(blob for (blob,) in self.examine(rows))
+
     def upload_usage(self) -> int:
         return self.counter("upload_octets")
 

@@ -357,6 +357,22 @@ class Writer(Reader):
             self.connection.execute("DELETE FROM upload WHERE blob = ?", (blob,))
             self._counters["upload_octets"] -= size
 
+    # Notes
+
+    def remember(self, kind: str, key: str, now: int, until: int, limit: int) -> bool:
+        self.connection.execute("DELETE FROM note WHERE kind = ? AND until <= ?", (kind, now))
+        if self.connection.row("SELECT 1 FROM note WHERE kind = ? AND key = ?", (kind, key)):
+            return False
+        self.connection.execute(
+            "INSERT INTO note (kind, key, until) VALUES (?, ?, ?)", (kind, key, until)
+        )
+        self.connection.execute(
+            "DELETE FROM note WHERE kind = ?1 AND key IN"
+            " (SELECT key FROM note WHERE kind = ?1 ORDER BY until DESC LIMIT -1 OFFSET ?2)",
+            (kind, limit),
+        )
+        return True
+
 
 def _normalized(keywords: Iterable[str]) -> tuple[str, ...]:
     words = sorted({keyword.lower() for keyword in keywords})

@@ -415,6 +415,68 @@ class ContentsConformance:
         assert await store.read(account, look) == (None, None, [False, True, False], 7, 0)
 
     @ensureDeferred
+    async def test_blobs_are_listed_page_by_page(self, store):
+        account = await store.create_account("alice")
+        mailbox = await store.write(account, inbox_of)
+        blobs = [f"blob{number}" for number in (1, 3, 5, 7)]
+        emails = [new_email(n, blob_id=blob) for n, blob in enumerate([*blobs, "blob3"], 1)]
+        ids = await store.write(account, file, [mailbox], *emails)
+
+        def uploads(writer):
+            for blob in ("blob2", "blob5", "blob8"):
+                writer.add_upload(blob, "text/plain", 7, 10.0)
+
+        await store.write(account, uploads)
+
+        def look(reader, *pages):
+            return [reader.blob_ids(*page) for page in pages]
+
+        pages = [
+            ("", "c", 9),
+            ("", "c", 3),
+            ("blob3", "c", 3),
+            ("blob2", "blob7", 9),
+            ("c", "d", 9),
+        ]
+        assert await store.read(account, look, *pages) == [
+            ("blob1", "blob2", "blob3", "blob5", "blob7", "blob8"),
+            ("blob1", "blob2", "blob3"),
+            ("blob5", "blob7", "blob8"),
+            ("blob3", "blob5", "blob7"),
+            (),
+        ]
+        await store.write(account, lambda w: [w.destroy_email(e) for e in ids[:3]])
+        assert await store.read(account, look, ("", "c", 9)) == [
+            ("blob2", "blob3", "blob5", "blob7", "blob8")
+        ]
+
+    @ensureDeferred
+    async def test_notes_hold_for_their_time(self, store):
+        account = await store.create_account("alice")
+        modseq = await store.read(account, lambda r: r.modseq)
+
+        def work(writer):
+            return [
+                writer.remember(kind, key, now, until, 3)
+                for kind, key, now, until in (
+                    ("reply", "ann", 100, 200),
+                    ("reply", "ann", 199, 299),
+                    ("reply", "bob", 150, 250),
+                    ("other", "ann", 150, 9999),
+                    ("reply", "ann", 200, 500),  # forgotten at 200
+                    ("reply", "cat", 201, 400),
+                    ("reply", "dan", 201, 400),  # one too many: bob's ends first
+                    ("reply", "bob", 202, 600),
+                )
+            ]
+
+        done = await store.write(account, work)
+        assert done == [True, False, True, True, True, True, True, True]
+        again = await store.write(account, lambda w: w.remember("reply", "ann", 300, 900, 3))
+        assert again is False
+        assert await store.read(account, lambda r: r.modseq) == modseq
+
+    @ensureDeferred
     async def test_uploads_go_by_age_and_quota(self, store):
         account = await store.create_account("alice")
 
