@@ -80,6 +80,12 @@ class PasswordVerifier:
         key = self._hash("nobody", login, password, secret)
         return self._check(key, password, secret).addCallback(lambda _: False)
 
+    def run(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Fire with `function(*args)`, which takes as much as a check, when its turn has come."""
+        if len(self._slots.waiting) >= _WAITING:
+            return fail(TemporaryFailure("too many logins wait to be checked"))
+        return self._slots.run(self._offload, function, *args)
+
     def _check(self, key: bytes, password: str, secret: str) -> Deferred[bool]:
         """One check for all that ask for `key` while it runs."""
         if is_plain_text(secret):
@@ -89,11 +95,8 @@ class PasswordVerifier:
         if sharing is not None:
             sharing.append(done)
             return done
-        if len(self._slots.waiting) >= _WAITING:
-            return fail(TemporaryFailure("too many logins wait to be checked"))
         self._running[key] = [done]
-        checked = self._slots.run(self._offload, matches, secret, password)
-        checked.addBoth(self._finish, key)
+        self.run(matches, secret, password).addBoth(self._finish, key)
         return done
 
     def _finish(self, result: Any, key: bytes) -> None:

@@ -7,13 +7,11 @@ from attrs import field, frozen
 
 from mailhive.config.problems import KeyPath
 from mailhive.config.units import Size
-from mailhive.directory.addresses import canonical_address, canonical_name, is_domain, split
+from mailhive.directory.addresses import canonical_name
+from mailhive.directory.rules import canonical_email, name_problem, no_address
 from mailhive.directory.schemes import is_plain_text, secret_problem
 
 __all__ = ["MemorySettings", "PrincipalSettings"]
-
-_LONGEST_NAME = 255  # characters
-_LONGEST_LOCAL_PART = 64  # octets (RFC 5321 §4.5.3.1.1)
 
 
 @frozen
@@ -67,6 +65,10 @@ class PrincipalSettings:
         default=None, metadata={"doc": "The most that its mail may take; no limit if left out."}
     )
     description: str = field(default="", metadata={"doc": "Free text, such as a full name."})
+    mailboxes: Literal["default", "inbox"] = field(
+        default="default",
+        metadata={"doc": "What a new account has: the usual mailboxes, or the Inbox only."},
+    )
 
 
 @frozen
@@ -100,9 +102,9 @@ def _names(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyPath,
     for index, principal in enumerate(principals):
         path: KeyPath = ("principals", index, "name")
         name = canonical_name(principal.name)
-        if not 0 < len(name) <= _LONGEST_NAME or not _printable(name) or ":" in name:
-            allowed = f"1 to {_LONGEST_NAME} printable characters without spaces and colons"
-            yield path, f'"{principal.name[:50]}" is no name; allowed are {allowed}'
+        problem = name_problem(principal.name)
+        if problem is not None:
+            yield path, problem
         elif name in seen:
             yield path, f'"{principal.name}" is there twice; allowed is once'
         seen.add(name)
@@ -114,9 +116,9 @@ def _addresses(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyP
     for index, principal in enumerate(principals):
         for place, address in enumerate(principal.email):
             path: KeyPath = ("principals", index, "email", place)
-            canonical = _checked(address, catch_all=True)
+            canonical = canonical_email(address)
             if canonical is None:
-                yield path, _no_address(address, '"user@example.org" or "@example.org"')
+                yield path, no_address(address)
             elif canonical in owners:
                 owner = owners[canonical]
                 yield path, f'"{address}" is an address of "{owner}" already; allowed is one owner'
@@ -125,9 +127,9 @@ def _addresses(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyP
             else:
                 owners[canonical] = principal.name
         for place, address in enumerate(principal.email_list):
-            if _checked(address, catch_all=False) is None:
+            if canonical_email(address, catch_all=False) is None:
                 path = ("principals", index, "email-list", place)
-                yield path, _no_address(address, '"list@example.org"')
+                yield path, no_address(address, '"list@example.org"')
 
 
 def _others(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyPath, str]]:
@@ -149,22 +151,3 @@ def _others(principals: tuple[PrincipalSettings, ...]) -> Iterator[tuple[KeyPath
             problem = secret_problem(principal.secret)
             if problem is not None:
                 yield ("principals", index, "secret"), problem
-
-
-def _checked(address: str, *, catch_all: bool) -> str | None:
-    """The canonical form of an address that may stand here, else None."""
-    canonical = canonical_address(address)
-    if canonical is None or not _printable(canonical):
-        return None
-    local, domain = split(canonical)
-    if not is_domain(domain) or len(local.encode()) > _LONGEST_LOCAL_PART:
-        return None
-    return canonical if local or catch_all else None
-
-
-def _no_address(address: str, example: str) -> str:
-    return f'"{address[:100]}" is no address; allowed is one such as {example}'
-
-
-def _printable(text: str) -> bool:
-    return text.isprintable() and not any(character.isspace() for character in text)

@@ -3,9 +3,20 @@
 import hmac
 import re
 
+from argon2 import PasswordHasher, Type, extract_parameters
+from argon2.exceptions import InvalidHashError
+from argon2.profiles import RFC_9106_LOW_MEMORY
 from passlib.context import CryptContext
 
-__all__ = ["is_plain_text", "matches", "scheme_of", "secret_problem"]
+__all__ = [
+    "hashed",
+    "is_outdated",
+    "is_plain_text",
+    "matches",
+    "password_problem",
+    "scheme_of",
+    "secret_problem",
+]
 
 # Strong ones first; the others are what accounts of other systems bring along.
 _SCHEMES = {
@@ -41,6 +52,10 @@ _SHA512_CRYPT = re.compile(r"\{SHA(256|512)-CRYPT\}", re.ASCII)  # Dovecot's nam
 _LOOKS_HASHED = re.compile(r"\$[A-Za-z0-9-]+\$|\{[A-Za-z0-9.-]+\}", re.ASCII)
 _PLAIN = "{PLAIN}"
 _BCRYPT_OCTETS = 72  # all that bcrypt looks at; its library refuses more
+
+#: How passwords are hashed here.
+COST = RFC_9106_LOW_MEMORY
+assert COST.type is Type.ID
 
 #: Octets; longer passwords are wrong without being looked at.
 LONGEST_PASSWORD = 1024
@@ -99,6 +114,34 @@ def matches(secret: str, password: str) -> bool:
         return bool(_CONTEXT.handler(scheme).verify(octets, _bare(secret)))
     except (ValueError, TypeError):
         return False
+
+
+def hashed(password: str) -> str:
+    """A new hash, by argon2id (RFC 9106 §4).  Takes its time too."""
+    return PasswordHasher.from_parameters(COST).hash(password.encode("utf-8", "surrogatepass"))
+
+
+def is_outdated(secret: str) -> bool:
+    """Is the secret hashed by another scheme, or at another cost, than `hashed` does?"""
+    try:
+        return extract_parameters(secret) != COST
+    except InvalidHashError:
+        return True
+
+
+def password_problem(password: str) -> str | None:
+    """Why this cannot become a password and what can; None if it can."""
+    if not password:
+        return "the password is empty; allowed is any other"
+    try:
+        too_long = len(password.encode()) > LONGEST_PASSWORD
+    except UnicodeEncodeError:
+        return "the password is not UTF-8; allowed is any text"
+    if too_long:
+        return f"the password is too long; allowed are {LONGEST_PASSWORD} octets"
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in password):
+        return "the password has control characters; allowed are all others"
+    return None
 
 
 def _has_digest(scheme: str, secret: str) -> bool:

@@ -2,7 +2,7 @@
 
 from zope.interface import Interface
 
-__all__ = ["IDirectory"]
+__all__ = ["IDirectory", "IDirectoryEditor", "IRemovals"]
 
 
 class IDirectory(Interface):
@@ -42,3 +42,60 @@ class IDirectory(Interface):
 
     def is_local_domain(domain: str):
         """Fire with True if addresses of `domain` are this directory's to know."""
+
+
+class IRemovals(Interface):
+    """A directory that remembers whose mail is to be deleted, until it is (`mail.removal`)."""
+
+    def removals():
+        """Fire with the names of removed principals whose accounts are to be deleted."""
+
+    def removed(name: str):
+        """Forget such a name: its account is gone."""
+
+
+class IDirectoryEditor(Interface):
+    """A directory as `mailhive account` changes it, also while a daemon has it open.
+
+    For a process without a reactor: every method blocks, and what it changed is
+    durable, and what the daemon goes by, when it returns.  Raises `MailhiveError`
+    with one line that says what is wrong, `NotFound` for a name that nobody has;
+    nothing was changed then.
+    """
+
+    def principals():
+        """Every `Principal`, by name."""
+
+    def principal(name: str):
+        """The `Principal` of that name."""
+
+    def scheme(name: str):
+        """What the password of a principal is hashed by, as `argon2`; None without one."""
+
+    def members(name: str):
+        """The names of the direct members of a group or list."""
+
+    def add(principal, secret: str | None = None) -> None:
+        """Add a `Principal`, an individual with the hash of a password or without one."""
+
+    def change(name: str, **values):
+        """Replace attributes of a principal other than name and type; returns the new one."""
+
+    def set_secret(name: str, secret: str | None) -> None:
+        """Replace the hash of an individual's password; None takes the login away."""
+
+    def remove(name: str, *, delete_mail: bool = False):
+        """Remove a principal, and return it.
+
+        With `delete_mail` its name is in `IRemovals.removals` in the same moment
+        and cannot be added again until its account is gone.
+        """
+
+    def hash_password(password: str) -> str:
+        """A hash for `add` and `set_secret`."""
+
+    def checked_hash(secret: str) -> str:
+        """A hash that another program made, if it is one that can be used."""
+
+    def close() -> None:
+        """Close what was opened."""

@@ -13,7 +13,8 @@ class Principal:
     address; an address of the form `@example.org` makes the principal the
     catch-all of that domain.  `quota` is in bytes, None for no limit.  `member_of`
     are names of groups and lists; `members_may` says what members of a group may
-    do in its account, `read` or `write`.
+    do in its account, `read` or `write`; `mailboxes` what a new account has, the
+    `default` ones or the `inbox` only.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Principal:
     member_of: tuple[str, ...] = ()
     quota: int | None = field(default=None)
     members_may: str = "write"
+    mailboxes: str = "default"
 
     @property
     def primary_email(self) -> str | None:

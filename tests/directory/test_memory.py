@@ -24,6 +24,7 @@ def settings_of(principals, secret_of) -> MemorySettings:
                 email=principal.emails,
                 member_of=principal.member_of,
                 members_may=principal.members_may,
+                mailboxes=principal.mailboxes,
                 quota=None if principal.quota is None else Size(principal.quota),
                 description=principal.description,
             )

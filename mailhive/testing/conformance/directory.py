@@ -27,7 +27,7 @@ PRINCIPALS = (
     ),
     Principal("bob", emails=("bob@example.org", "bob+exact@example.org"), member_of=("staff",)),
     Principal("chloé", emails=("chloé@bücher.example",), member_of=("board", "announce")),
-    Principal("mute", emails=("mute@example.net",), member_of=("news",)),
+    Principal("mute", emails=("mute@example.net",), member_of=("news",), mailboxes="inbox"),
     Principal("staff", "group", emails=("staff@example.org",), member_of=("everyone",)),
     Principal("board", "group", emails=("board@example.org",), member_of=("everyone", "announce")),
     Principal(

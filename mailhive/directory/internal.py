@@ -1,0 +1,195 @@
+"""A directory in a file of its own, which `mailhive account` changes while it is in use.
+
+Nothing of it is kept in memory: each question is a few probes of an index, made
+at once on the reactor thread, so that whatever was committed holds from the next
+request on.  Lists, which may be long, are followed on a thread.
+"""
+
+import os
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailhive.config.fields import doc
+from mailhive.directory.editor import Editor
+from mailhive.directory.password import PasswordVerifier
+from mailhive.directory.resolve import find_login, find_name, is_local, reached_by
+from mailhive.directory.schemes import COST, hashed, is_outdated
+from mailhive.directory.tables import SCHEMA, Tables, Unbounded
+from mailhive.errors import TemporaryFailure
+from mailhive.interfaces.directory import IDirectory, IRemovals
+from mailhive.model.principal import Principal
+from mailhive.registry import Provider
+from mailhive.sqlite.connection import Connection, is_storage_failure
+
+__all__ = ["PROVIDER", "InternalDirectory", "InternalSettings", "build"]
+
+_log = Logger()
+
+
+@frozen
+class InternalSettings:
+    """`type = "internal"`: principals are in a file of our own; see `mailhive account`."""
+
+    path: str = field(
+        default="directory.sqlite",
+        metadata=doc("The file, relative to `server.data-dir`."),
+    )
+
+
+@implementer(IDirectory, IRemovals)
+class InternalDirectory:
+    """`offload(function, *arguments)` runs on a thread; `clock()` is the time in seconds."""
+
+    def __init__(
+        self,
+        path: Path,
+        offload: Callable[..., Deferred[Any]],
+        clock: Callable[[], float],
+    ):
+        self._path = path
+        self._offload = offload
+        self._verifier = PasswordVerifier(offload, clock)
+        self._rehashing: set[str] = set()
+        self._decoy = _decoy()
+        self._lock = Lock()  # of the connection that threads use
+        self._waiting: Connection | None = None
+        self._inline: Connection | None = None
+
+    def open(self) -> None:
+        """Open the file, made if there is none; blocks.  `SchemaError` for one that is not ours."""
+        self._waiting = Connection(self._path)
+        SCHEMA.apply(self._waiting)
+        self._inline = Connection(self._path, busy_timeout=0.0)
+
+    def close(self) -> Deferred[None]:
+        """Close it when the thread that uses it has ended."""
+        if self._inline is not None:
+            self._inline.close()
+            self._inline = None
+        return self._offload(self._close_waiting)
+
+    # IDirectory
+
+    def authenticate(self, login: str, password: str) -> Deferred[Principal | None]:
+        return Deferred.fromCoroutine(self._authenticate(login, password))
+
+    async def _authenticate(self, login: str, password: str) -> Principal | None:
+        entry, decoy = await self._look(_entry_or_decoy, login)
+        if entry is None:
+            await self._verifier.verify_nobody(login, password, decoy or self._decoy)
+            return None
+        principal, secret = entry.principal, entry.secret
+        if not await self._verifier.verify(principal.name, password, secret):
+            return None
+        if is_outdated(secret) and principal.name not in self._rehashing:
+            await self._rehash(principal.name, password, secret)
+        found: Principal = principal
+        return found
+
+    def principal(self, name: str) -> Deferred[Principal | None]:
+        return self._look(find_name, name)
+
+    def recipients(self, address: str) -> Deferred[tuple[Principal, ...]]:
+        return self._look(reached_by, address)
+
+    def is_local_domain(self, domain: str) -> Deferred[bool]:
+        return self._look(is_local, domain)
+
+    # IRemovals
+
+    def removals(self) -> Deferred[tuple[str, ...]]:
+        return self._look(Tables.removals)
+
+    def removed(self, name: str) -> Deferred[None]:
+        return self._offload(self._change, "DELETE FROM removal WHERE name = ?", name)
+
+    # Reading and writing
+
+    def _look(self, fn: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Fire with `fn(tables, *args)`: at once, or from a thread if it takes long."""
+        if self._inline is not None:
+            try:
+                with self._inline.transaction():
+                    return succeed(fn(Tables(self._inline, bounded=True), *args))
+            except Unbounded:
+                pass
+            except Exception as error:
+                if not is_storage_failure(error):
+                    raise
+        return self._offload(self._look_on_thread, fn, *args)
+
+    def _look_on_thread(self, fn: Callable[..., Any], *args: Any) -> Any:
+        return self._on_thread(lambda connection: fn(Tables(connection), *args), "DEFERRED")
+
+    def _change(self, sql: str, *parameters: str) -> None:
+        self._on_thread(lambda connection: connection.execute(sql, parameters), "IMMEDIATE")
+
+    def _on_thread(self, fn: Callable[[Connection], Any], kind: str) -> Any:
+        with self._lock:
+            if self._waiting is None:
+                raise TemporaryFailure("The directory is not open")
+            try:
+                with self._waiting.transaction(kind):
+                    return fn(self._waiting)
+            except Exception as error:
+                if not is_storage_failure(error):
+                    raise
+                _log.failure("The directory {path} failed", path=str(self._path))
+                raise TemporaryFailure("The directory cannot answer now") from error
+
+    def _close_waiting(self) -> None:
+        with self._lock:
+            if self._waiting is not None:
+                self._waiting.close()
+                self._waiting = None
+
+    async def _rehash(self, name: str, password: str, secret: str) -> None:
+        """Replace a secret of another scheme or cost, unless it was changed meanwhile."""
+        self._rehashing.add(name)
+        try:
+            new = await self._verifier.run(hashed, password)
+            sql = "UPDATE principal SET secret = ? WHERE name = ? AND secret = ?"
+            await self._offload(self._change, sql, new, name, secret)
+        except TemporaryFailure as error:  # the next login will do
+            _log.warn("Password of {name!r} not rehashed: {why}", name=name, why=str(error))
+        finally:
+            self._rehashing.discard(name)
+
+
+def _entry_or_decoy(tables: Tables, login: str) -> tuple[Any, str | None]:
+    """Who logs in as that and has a secret; else what to check in its place."""
+    entry = find_login(tables, login)
+    if entry is None or entry.secret is None:
+        return None, tables.decoy(login)
+    return entry, None
+
+
+def _decoy() -> str:
+    """A hash at our cost that no password has."""
+    salt, digest = (b64encode(os.urandom(n)).decode().rstrip("=") for n in (16, 32))
+    return (
+        f"$argon2id$v=19$m={COST.memory_cost},t={COST.time_cost},p={COST.parallelism}"
+        f"${salt}${digest}"
+    )
+
+
+def build(settings: InternalSettings, context: Any) -> InternalDirectory:
+    """The directory in `context.data_dir`."""
+    path = context.data_dir / settings.path
+    return InternalDirectory(path, context.offload, context.reactor.seconds)
+
+
+def edit(settings: InternalSettings, data_dir: Path) -> Editor:
+    """What `mailhive account` changes it with."""
+    return Editor(data_dir / settings.path)
+
+
+PROVIDER = Provider(settings=InternalSettings, build=build, edit=edit)

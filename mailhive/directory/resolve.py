@@ -1,0 +1,101 @@
+"""From logins and addresses to principals: the same for whatever holds them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import frozen
+
+from mailhive.directory.addresses import (
+    canonical_address,
+    canonical_domain,
+    canonical_name,
+    split,
+)
+from mailhive.model.principal import Principal
+
+__all__ = ["Entry", "Holdings", "find_login", "find_name", "is_local", "reached_by"]
+
+
+@frozen
+class Entry:
+    """A principal and the stored secret, None for one who cannot log in."""
+
+    principal: Principal
+    secret: str | None = None
+
+
+class Holdings(Protocol):
+    """What a directory holds.  Names and addresses are in their canonical forms."""
+
+    def entry(self, name: str) -> Entry | None:
+        """The principal of that name."""
+
+    def owner(self, address: str) -> str | None:
+        """The name of the one whose `email` it is."""
+
+    def reached(self, address: str) -> Sequence[str]:
+        """The names of those whose address it is; `@domain` is that of a catch-all."""
+
+    def members(self, name: str) -> Sequence[str]:
+        """The names of the direct members of a list."""
+
+    def has_domain(self, domain: str) -> bool:
+        """Is there an address of this domain?"""
+
+
+def find_name(holdings: Holdings, name: str) -> Principal | None:
+    """The principal of that name."""
+    entry = holdings.entry(canonical_name(name))
+    return None if entry is None else entry.principal
+
+
+def find_login(holdings: Holdings, login: str) -> Entry | None:
+    """The individual who logs in by that name, or by that address."""
+    entry = holdings.entry(canonical_name(login))
+    if entry is None:
+        address = canonical_address(login)
+        owner = None if address is None or address[0] == "@" else holdings.owner(address)
+        entry = None if owner is None else holdings.entry(owner)
+    return entry if entry is not None and entry.principal.type == "individual" else None
+
+
+def reached_by(holdings: Holdings, address: str) -> tuple[Principal, ...]:
+    """The individuals and groups that mail to an address goes to."""
+    canonical = canonical_address(address)
+    if canonical is None:
+        return ()
+    local, domain = split(canonical)
+    if not local:
+        return ()
+    base, mark, _ = local.partition("+")
+    candidates = [canonical, f"{base}@{domain}" if mark and base else None, f"@{domain}"]
+    for candidate in candidates:
+        if candidate is not None and (names := holdings.reached(candidate)):
+            return _with_accounts(holdings, names)
+    return ()
+
+
+def is_local(holdings: Holdings, domain: str) -> bool:
+    """Are addresses of the domain this directory's to know?"""
+    canonical = canonical_domain(domain)
+    return canonical is not None and holdings.has_domain(canonical)
+
+
+def _with_accounts(holdings: Holdings, names: Sequence[str]) -> tuple[Principal, ...]:
+    """The individuals and groups among `names` and the members of lists among them."""
+    found: dict[str, Principal] = {}
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        entry = holdings.entry(name)
+        if entry is None:
+            continue
+        if entry.principal.type == "list":
+            waiting += holdings.members(name)
+        else:
+            found[name] = entry.principal
+    return tuple(found.values())
