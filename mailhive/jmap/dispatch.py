@@ -1,13 +1,14 @@
 """Processing a request: method calls in order (RFC 8620 §3.3 to §3.7)."""
 
 from collections.abc import Callable
+from typing import Any
 
 from mailhive.errors import TemporaryFailure, UnsupportedFilter
 from mailhive.jmap.context import Context
 from mailhive.jmap.envelope import Invocation, Request, Response
 from mailhive.jmap.errors import MethodError, RequestError
 from mailhive.jmap.references import resolve_references
-from mailhive.jmap.registry import Registry
+from mailhive.jmap.registry import Followed, Registry
 
 __all__ = ["check_request", "process"]
 
@@ -41,37 +42,48 @@ async def process(
     exception)` and the client is told `serverFail`.
     """
     response = Response(created_ids=None if request.created_ids is None else context.created_ids)
-    for call in request.method_calls:
-        response.method_responses += await _call(
-            call, registry, context, response.method_responses, on_failure
-        )
+    responses = response.method_responses
+
+    async def answer(name: str, arguments: dict[str, Any], call_id: str, asked: bool) -> None:
+        result: dict[str, Any] | Followed
+        try:
+            result = await _call(name, arguments, registry, context, responses if asked else None)
+        except MethodError as error:
+            name, result = "error", error.json()
+        except UnsupportedFilter as error:
+            name, result = "error", {"type": "unsupportedFilter", "description": str(error)}
+        except TemporaryFailure as error:
+            on_failure(name, error)
+            name, result = "error", {"type": "serverUnavailable"}
+        except Exception as error:
+            on_failure(name, error)
+            name, result = "error", {"type": "serverFail", "description": "Internal error"}
+        if isinstance(result, Followed):
+            responses.append((name, result.response, call_id))
+            for implicit, its_arguments in result.calls:
+                await answer(implicit, its_arguments, call_id, False)
+        else:
+            responses.append((name, result, call_id))
+
+    for name, arguments, call_id in request.method_calls:
+        await answer(name, arguments, call_id, True)
     return response
 
 
 async def _call(
-    call: Invocation,
+    name: str,
+    arguments: dict[str, Any],
     registry: Registry,
     context: Context,
-    previous: list[Invocation],
-    on_failure: Callable[[str, Exception], None],
-) -> list[Invocation]:
-    name, arguments, call_id = call
-    try:
-        capability, method = registry.methods.get(name, (None, None))
+    previous: list[Invocation] | None,
+) -> dict[str, Any] | Followed:
+    """Make one call; `previous` are the responses it may refer to, None if it is our own."""
+    capability, method = registry.methods.get(name, (None, None))
+    if method is None or capability is None:
+        raise MethodError("unknownMethod")
+    if previous is not None:
         # A method exists for those who use its capability (RFC 8620 §3.3).
-        if method is None or capability is None or capability.uri not in context.using:
+        if capability.uri not in context.using:
             raise MethodError("unknownMethod")
-        result = await method(context, resolve_references(arguments, previous))
-    except MethodError as error:
-        return [("error", error.json(), call_id)]
-    except UnsupportedFilter as error:
-        return [("error", {"type": "unsupportedFilter", "description": str(error)}, call_id)]
-    except TemporaryFailure as error:
-        on_failure(name, error)
-        return [("error", {"type": "serverUnavailable"}, call_id)]
-    except Exception as error:
-        on_failure(name, error)
-        return [("error", {"type": "serverFail", "description": "Internal error"}, call_id)]
-    if isinstance(result, dict):
-        return [(name, result, call_id)]
-    return [(response_name, values, call_id) for response_name, values in result]
+        arguments = resolve_references(arguments, previous)
+    return await method(context, arguments)

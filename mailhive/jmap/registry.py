@@ -18,11 +18,23 @@ from mailhive.jmap.capabilities import Capability
 from mailhive.jmap.checks import Check, is_any
 from mailhive.jmap.context import Context
 
-__all__ = ["REQUIRED", "DataType", "Method", "Property", "Registry"]
+__all__ = ["REQUIRED", "DataType", "Followed", "Method", "Property", "Registry"]
 
-#: A method: `await method(context, arguments)` gives the response's arguments,
-#: or a list of (name, arguments) when it answers with several responses.
-Method = Callable[[Context, dict[str, Any]], Awaitable[Any]]
+
+@frozen
+class Followed:
+    """A response, and calls that the server makes by itself right after it.
+
+    Each is a method name and its arguments; what they answer, errors included,
+    becomes a response of the same call (RFC 8620 §5.4).
+    """
+
+    response: dict[str, Any]
+    calls: tuple[tuple[str, dict[str, Any]], ...]
+
+
+#: A method: `await method(context, arguments)` gives the response's arguments.
+Method = Callable[[Context, dict[str, Any]], Awaitable[dict[str, Any] | Followed]]
 
 #: The default of a property that has none.
 REQUIRED: Any = object()

@@ -3,7 +3,9 @@
 from mailhive.jmap.mail_capability import MAIL
 from mailhive.jmap.registry import DataType
 from mailhive.jmap.standard.changes import changes_method
+from mailhive.jmap.standard.copy import copy_method
 from mailhive.jmap.standard.set import set_method
+from mailhive.jmap.types.email import copy
 from mailhive.jmap.types.email.create import prepare
 from mailhive.jmap.types.email.get import get
 from mailhive.jmap.types.email.import_ import import_
@@ -22,6 +24,9 @@ DATATYPE = DataType(
         "Email/changes": changes_method("Email"),
         "Email/query": query,
         "Email/set": set_method("Email", PROPERTIES, EmailSetter, prepare=prepare),
+        "Email/copy": copy_method(
+            "Email", copy.PROPERTIES, EmailSetter, copy.originals, prepare=copy.prepare
+        ),
         "Email/import": import_,
     },
 )
