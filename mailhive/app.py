@@ -18,12 +18,14 @@ from twisted.python.failure import Failure
 
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
+from mailhive.interfaces.directory import IRemovals
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.delivery import LocalDelivery
 from mailhive.mail.provision import Accounts
+from mailhive.mail.removal import MailRemoval
 from mailhive.registry import provider
 from mailhive.sockets import open_sockets
 from mailhive.tls import server_context
@@ -134,6 +136,8 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
     )
     for started in (offload, blobs, mail_store, directory, *strategies):
         as_service(started).setServiceParent(parent)
+    if IRemovals.providedBy(directory):
+        MailRemoval(directory, mail_store, reactor).setServiceParent(parent)
 
     def now() -> int:
         return int(reactor.seconds() * 1000)

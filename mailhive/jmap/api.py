@@ -90,7 +90,8 @@ class JmapApi:
             using=frozenset(request.using),
             created_ids=dict(request.created_ids or {}),
         )
-        response = await process(request, self.registry, context, self.on_failure)
+        with self.blobs.blob_store.hold():  # methods refer to blobs
+            response = await process(request, self.registry, context, self.on_failure)
         response.session_state = self._session_state(principal, tuple(accounts.values()))
         return JmapReply(response.encode(), tuple(call[0] for call in request.method_calls))
 
@@ -110,7 +111,10 @@ class JmapApi:
     async def upload(
         self, principal: Principal, account_id: str, blob_id: str, media_type: str, size: int
     ) -> bytes:
-        """Make a stored blob an upload of the account; the JSON text of RFC 8620 §6.1."""
+        """Make a stored blob an upload of the account; the JSON text of RFC 8620 §6.1.
+
+        The blob was committed in a hold that lasts until this is done.
+        """
         await self.may_upload(principal, account_id)
         now = self.now() / 1000
         quota = self.limits.upload_quota
@@ -157,5 +161,5 @@ class JmapApi:
 
     async def _account_of(self, owner: Principal) -> str | None:
         if self.provisioning:
-            return await self.accounts.ensure(owner.name)
-        return await self.accounts.find(owner.name)
+            return await self.accounts.ensure(owner)
+        return await self.accounts.find(owner)

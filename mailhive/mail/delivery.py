@@ -85,7 +85,7 @@ class LocalDelivery:
         )
 
     async def _file_one(self, email: NewEmail, principal: Principal) -> tuple[str, str]:
-        account_id = await self.accounts.ensure(principal.name)
+        account_id = await self.accounts.ensure(principal)
         email_id = await self.accounts.store.write(
             account_id, _add_to_inbox, email, principal.quota
         )

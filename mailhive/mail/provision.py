@@ -4,9 +4,11 @@ from typing import Any
 
 from attrs import define, field
 
+from mailhive.model.principal import Principal
+
 __all__ = ["DEFAULT_MAILBOXES", "Accounts"]
 
-#: Name, role and sortOrder of what a new account has.
+#: Name, role and sortOrder of what a new account has, the Inbox first.
 DEFAULT_MAILBOXES = (
     ("Inbox", "inbox", 10),
     ("Drafts", "drafts", 20),
@@ -28,29 +30,32 @@ class Accounts:
     store: Any  # IMailStore
     _furnished: set[str] = field(factory=set)
 
-    async def find(self, name: str) -> str | None:
+    async def find(self, owner: Principal) -> str | None:
         """The account id of a principal, if it has an account."""
-        account_id: str | None = await self.store.account(name)
+        account_id: str | None = await self.store.account(owner.name)
         if account_id is not None:
-            await self._furnish(account_id, name)
+            await self._furnish(account_id, owner)
         return account_id
 
-    async def ensure(self, name: str) -> str:
+    async def ensure(self, owner: Principal) -> str:
         """The account id of a principal, whose account is made if need be."""
-        account_id: str = await self.store.account(name) or await self.store.create_account(name)
-        await self._furnish(account_id, name)
+        account_id: str | None = await self.store.account(owner.name)
+        if account_id is None:
+            account_id = await self.store.create_account(owner.name)
+        await self._furnish(account_id, owner)
         return account_id
 
-    async def _furnish(self, account_id: str, name: str) -> None:
+    async def _furnish(self, account_id: str, owner: Principal) -> None:
         if account_id not in self._furnished:
-            await self.store.write(account_id, _add_default_mailboxes, name)
+            await self.store.write(account_id, _add_default_mailboxes, owner)
             self._furnished.add(account_id)
 
 
-def _add_default_mailboxes(writer: Any, owner: str) -> None:
+def _add_default_mailboxes(writer: Any, owner: Principal) -> None:
     if writer.records("Mailbox"):
         return
-    for name, role, sort_order in DEFAULT_MAILBOXES:
+    mailboxes = DEFAULT_MAILBOXES[:1] if owner.mailboxes == "inbox" else DEFAULT_MAILBOXES
+    for name, role, sort_order in mailboxes:
         writer.create_record(
             "Mailbox",
             {
@@ -58,6 +63,6 @@ def _add_default_mailboxes(writer: Any, owner: str) -> None:
                 "parentId": None,
                 "role": role,
                 "sortOrder": sort_order,
-                "subscribers": [owner],  # and nobody of a group's members
+                "subscribers": [owner.name],  # and nobody of a group's members
             },
         )

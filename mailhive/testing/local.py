@@ -86,7 +86,7 @@ class LocalStores:
             now=self.now,
             on_failure=lambda method, error: self.failures.append((method, error)),
         )
-        return LocalUser(api, principal, await self.accounts.ensure(principal.name))
+        return LocalUser(api, principal, await self.accounts.ensure(principal))
 
 
 @define
@@ -125,8 +125,9 @@ class LocalUser:
 
     async def upload(self, data: bytes, media_type: str = "message/rfc822") -> str:
         """The blob id of an upload."""
-        blob_id = await self.store_blob(data)
-        await self.api.upload(self.principal, self.account_id, blob_id, media_type, len(data))
+        with self.api.blobs.blob_store.hold():
+            blob_id = await self.store_blob(data)
+            await self.api.upload(self.principal, self.account_id, blob_id, media_type, len(data))
         return blob_id
 
     async def download(self, blob_id: str) -> bytes:
