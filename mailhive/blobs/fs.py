@@ -7,6 +7,7 @@ takes whatever waits as one round.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ from zope.interface import implementer
 from mailhive.blobs.engine import DISK_ERRORS, Delete, Engine, Job, Touch
 from mailhive.blobs.errors import BlobStoreUnusable
 from mailhive.blobs.files import OpenPack, OpenPacks, read_file
+from mailhive.blobs.holds import Holds
 from mailhive.blobs.index import OWN_FILE, IndexReader, Location
 from mailhive.blobs.names import digest_of, id_of
 from mailhive.blobs.spool import Spool
@@ -96,6 +98,7 @@ class FsBlobStore(Service):
         self._worker: Worker | None = None
         self._packs = OpenPacks(root / "packs")
         self._syncs: set[Deferred[None]] = set()
+        self._holds = Holds(reactor.seconds)
 
     def startService(self) -> None:
         """Open the store; `BlobStoreUnusable` says why it cannot be."""
@@ -169,6 +172,12 @@ class FsBlobStore(Service):
             return succeed(self._find(blob_id).length)
         except MailhiveError as error:
             return fail(error)
+
+    def hold(self) -> AbstractContextManager[None]:
+        return self._holds.hold()
+
+    def horizon(self, age: float) -> float:
+        return self._holds.horizon(age)
 
     def touch(self, blob_id: str) -> Deferred[None]:
         digest = digest_of(blob_id)

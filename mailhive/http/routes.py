@@ -115,11 +115,15 @@ class Routes:
             raise RequestError(None, "The Content-Type is not a media type.")
         with self._uploads.taken_by(principal.name):
             await self._api.may_upload(principal, account_id)
-            blob_id, size = await self._store_body(request)
-            body = await self._api.upload(principal, account_id, blob_id, media_type, size)
+            writer = await self._take_body(request)
+            size = writer.size
+            with self._blobs.hold():
+                blob_id = await writer.commit()
+                body = await self._api.upload(principal, account_id, blob_id, media_type, size)
         return Reply(body, status=201, headers=_API_HEADERS)
 
-    async def _store_body(self, request: Request) -> tuple[str, int]:
+    async def _take_body(self, request: Request) -> Any:
+        """An `IBlobWriter` that has the body."""
         limit = self._api.limits.upload_size
         writer = self._blobs.open_writer()
         try:
@@ -133,11 +137,10 @@ class Routes:
                     limit="maxSizeUpload",
                 ),
             )
-            size = writer.size
         except BaseException:
             writer.abort()
             raise
-        return await writer.commit(), size
+        return writer
 
     @app.route("/jmap/download/<account_id>/<blob_id>/<anything:name>", methods=["GET"])
     @route

@@ -43,12 +43,12 @@ class IBlobStore(Interface):
     with a letter and contain no `_`, which separates the slice that a part's
     blob id names (`mailhive.model.blobid`).
 
-    **References.**  A blob that nothing refers to is deleted in the end
-    (`mail.collector`).  So that none is deleted that is about to be referred to,
-    whoever adds a reference, such as an Email, an upload or an entry of a queue,
-    commits or touches the blob first, inside a `mail.holds.Holds.hold` that ends
-    when the reference is durable.  Calls that change a blob take effect in the
-    order in which they are made.
+    **References.**  A blob that nothing refers to is deleted in the end.  So that
+    none is deleted that is about to be referred to, whoever adds a reference,
+    such as an Email, an upload or an entry of a queue, begins a `hold`, commits or
+    touches the blob, and ends the hold when the reference is durable.  Whoever
+    deletes takes a `horizon`, then looks for references, and deletes only what
+    is older.  `mailhive.blobs.holds` says why that is enough.
     """
 
     def open_writer():
@@ -63,6 +63,19 @@ class IBlobStore(Interface):
 
     def size(blob_id: str):
         """Return a Deferred of the size in octets; `BlobNotFound` if unknown."""
+
+    def hold():
+        """A context manager: what is committed or touched in it outlasts it.
+
+        It ends when the references are durable, soon: as long as a hold lasts,
+        nothing younger than its beginning is deleted for want of references.
+        """
+
+    def horizon(age: float) -> float:
+        """The time before which a blob is old enough to be judged by its references.
+
+        That is `age` seconds ago, or the beginning of the oldest hold.
+        """
 
     def touch(blob_id: str):
         """Make a blob as young as if it were committed now.

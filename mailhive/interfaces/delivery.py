@@ -17,7 +17,9 @@ class IDelivery(Interface):
     def deliver(envelope, blob_id: str):
         """Deliver the message stored in the blob to every recipient of `envelope`.
 
-        The blob is already durable and holds trace headers (RFC 5321 §4.4).
+        The blob is already durable and holds trace headers (RFC 5321 §4.4); the
+        caller committed or touched it in a hold that lasts until this fires
+        (`IBlobStore`).
         Fires with a tuple of `RecipientOutcome`, one per recipient, in order.
         An outcome of 250 says that a crash can no longer lose the message for
         that recipient.  A recipient that cannot be served now gets a 4yz

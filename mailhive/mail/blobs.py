@@ -68,6 +68,16 @@ class BlobAccess:
         """All octets of a blob."""
         return await (await self.open(account_id, blob_id)).read()
 
+    async def keep(self, account_id: str, blob_id: str) -> None:
+        """Make a stored blob stay that a reference is going to be added to.
+
+        To be called in a hold (`IBlobStore`).  `BlobNotFound` if the account has
+        no such blob, or only a slice of one.
+        """
+        if not await self.mail_store.read(account_id, lambda r: r.has_blob(blob_id)):
+            raise BlobNotFound(blob_id)
+        await self.blob_store.touch(blob_id)
+
 
 def _plain_prefix(
     size: int, slices: tuple[BlobSlice, ...], blob_id: str

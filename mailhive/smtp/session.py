@@ -154,8 +154,9 @@ class Session:
         envelope = self._start.envelope
         self._write(self._filter.flush())
         writer, self._writer = self._writer, None
-        blob_id = await writer.commit()
-        outcomes = await self._delivery.deliver(envelope, blob_id)
+        with self._blobs.hold():
+            blob_id = await writer.commit()
+            outcomes = await self._delivery.deliver(envelope, blob_id)
         reply = verdict(envelope, outcomes)
         if not any(outcome.code == 250 for outcome in outcomes):
             await self._forget(blob_id)

@@ -3,11 +3,13 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
+from mailhive.blobs.holds import Holds
 from mailhive.errors import BlobNotFound, TemporaryFailure
 from mailhive.interfaces.blobs import IBlobStore, IBlobWriter
 from mailhive.interfaces.delivery import IDelivery
@@ -29,6 +31,7 @@ class MemoryBlobStore:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._blobs: dict[str, _Blob] = {}
+        self._holds = Holds(now)
         self.full = False
         #: Writers that were neither committed nor aborted.
         self.open_writers: set[MemoryBlobWriter] = set()
@@ -48,6 +51,12 @@ class MemoryBlobStore:
     def size(self, blob_id: str) -> Deferred[int]:
         blob = self._blobs.get(blob_id)
         return fail(BlobNotFound(blob_id)) if blob is None else succeed(len(blob.content))
+
+    def hold(self) -> AbstractContextManager[None]:
+        return self._holds.hold()
+
+    def horizon(self, age: float) -> float:
+        return self._holds.horizon(age)
 
     def touch(self, blob_id: str) -> Deferred[None]:
         if blob_id not in self._blobs:

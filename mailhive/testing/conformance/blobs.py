@@ -225,6 +225,29 @@ class BlobStoreConformance:
         assert await store.older_than(between - 60) == []
 
     @ensureDeferred
+    async def test_what_a_hold_wants_is_beyond_the_horizon(self, store):
+        blob = await store_blob(store, b"old")
+        between = self.pass_time()
+        assert between < store.horizon(0) <= self.now()
+        assert store.horizon(60) < between
+        with store.hold():
+            begun = self.pass_time()
+            with store.hold():
+                self.pass_time()
+                await store.touch(blob)
+            new = await store_blob(store, b"new")
+            assert between < store.horizon(0) < begun
+            for held in (blob, new):
+                assert await store.delete(held, store.horizon(0)) is False
+        self.pass_time()
+        assert store.horizon(0) > begun
+        for held in (blob, new):
+            assert await store.delete(held, store.horizon(0)) is True
+        with pytest.raises(RuntimeError), store.hold():
+            raise RuntimeError
+        assert self.pass_time() < store.horizon(0)
+
+    @ensureDeferred
     async def test_older_than_goes_page_by_page(self, store):
         ids = sorted([await store_blob(store, b"%d" % i) for i in range(7)])
         soon = self.now() + 60
