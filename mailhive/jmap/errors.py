@@ -71,6 +71,9 @@ def invalid_arguments(description: str) -> MethodError:
     return MethodError("invalidArguments", description)
 
 
-def invalid_properties(properties: list[str], description: str) -> SetError:
-    """`invalidProperties` naming the properties at fault."""
+def invalid_properties(properties: list[str], description: str | None = None) -> SetError:
+    """`invalidProperties` naming the properties at fault, or the paths of what is in them.
+
+    A description is for what these names do not tell.
+    """
     return SetError("invalidProperties", description, properties=properties)

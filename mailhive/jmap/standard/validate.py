@@ -36,7 +36,7 @@ def validate_create(
         if name not in data and declared.default is REQUIRED and not declared.server_set
     ]
     if wrong:
-        raise invalid_properties(wrong, "Unknown, missing, server-set or of the wrong type")
+        raise invalid_properties(wrong)
     added = {
         name: declared.default
         for name, declared in properties.items()
@@ -56,15 +56,23 @@ def validate_update(
     """
     wrong = {name for path in patch if (name := path.partition("/")[0]) not in properties}
     if wrong:
-        raise invalid_properties(sorted(wrong), "There is no such property")
+        raise invalid_properties(sorted(wrong))
     patched = apply_patch(current, patch, defaults_of(properties))
     for name in {path.partition("/")[0] for path in patch}:
         declared = properties[name]
         if declared.server_set or declared.immutable:
             if name not in patched or patched[name] != current.get(name):
-                wrong.add(name)
+                wrong.update(_differences(name, current.get(name), patched.get(name)))
         elif name not in patched or not declared.check(patched[name]):
             wrong.add(name)
     if wrong:
-        raise invalid_properties(sorted(wrong), "Not allowed, or of the wrong type")
+        raise invalid_properties(sorted(wrong))
     return patched
+
+
+def _differences(name: str, old: Any, new: Any) -> list[str]:
+    """The paths of what is not the same: of members, if both values are objects."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return [name]
+    members = sorted(old.keys() | new.keys())
+    return [f"{name}/{m}" for m in members if m not in old or m not in new or old[m] != new[m]]

@@ -96,31 +96,41 @@ def test_headers_keep_their_order_and_form() -> None:
         ({"sentAt": "yesterday"}, ["sentAt"]),
         (TEXT | {"bodyStructure": {"partId": "t"}}, ["textBody"]),
         ({"textBody": []}, ["textBody"]),
-        ({"textBody": TEXT["textBody"]}, ["textBody"]),
+        ({"textBody": TEXT["textBody"]}, ["textBody/0/partId"]),
         (
             {"textBody": [{"partId": "h", "type": "text/html"}], "bodyValues": TEXT["bodyValues"]},
-            ["textBody"],
+            ["textBody/0/type"],
         ),
-        (TEXT | {"textBody": [{"partId": "t", "charset": "utf-8"}]}, ["textBody"]),
-        (TEXT | {"textBody": [{"partId": "t", "size": 3}]}, ["textBody"]),
-        (TEXT | {"textBody": [{"partId": "t", "blobId": "b"}]}, ["textBody"]),
-        (TEXT | {"textBody": [{"type": "text/plain"}]}, ["textBody"]),
+        (TEXT | {"textBody": [{"partId": "t", "charset": "utf-8"}]}, ["textBody/0/charset"]),
+        (TEXT | {"textBody": [{"partId": "t", "size": 3}]}, ["textBody/0/size"]),
+        (TEXT | {"textBody": [{"partId": "t", "blobId": "b"}]}, ["textBody/0/partId"]),
+        (TEXT | {"textBody": [{"type": "text/plain"}]}, ["textBody/0"]),
         (
             TEXT | {"textBody": [{"partId": "t", "header:Content-Transfer-Encoding": " 7bit"}]},
-            ["textBody"],
+            ["textBody/0/header:Content-Transfer-Encoding"],
         ),
         (
             TEXT
             | {"textBody": [{"partId": "t", "type": "text/plain", "header:Content-Type": " x"}]},
-            ["textBody"],
+            ["textBody/0/header:Content-Type"],
         ),
-        ({"attachments": [{"blobId": "a b"}]}, ["attachments"]),
-        ({"attachments": [{"blobId": "b", "headers": []}]}, ["attachments"]),
+        ({"attachments": [{"blobId": "a b"}]}, ["attachments/0/blobId"]),
+        (
+            {"attachments": [{"blobId": "b"}, {"blobId": "b", "headers": []}]},
+            ["attachments/1/headers"],
+        ),
+        (
+            {"bodyStructure": {"type": "multipart/mixed", "subParts": [{"partId": "t", "size": 1}]}}
+            | {"bodyValues": TEXT["bodyValues"]},
+            ["bodyStructure/subParts/0/size"],
+        ),
         ({"attachments": {}}, ["attachments"]),
-        ({"bodyValues": {"t": {"value": "x", "isTruncated": True}}}, ["bodyValues"]),
-        ({"bodyValues": {"t": "x"}}, ["bodyValues"]),
-        ({"bodyStructure": {"type": "multipart/mixed", "blobId": "b"}}, ["bodyStructure"]),
-        ({"bodyStructure": {"type": "text/plain", "subParts": []}}, ["bodyStructure"]),
+        ({"bodyValues": {"t": {"value": "x", "isTruncated": True}}}, ["bodyValues/t/isTruncated"]),
+        ({"bodyValues": {"a/b": {"value": "x", "nope": 1}}}, ["bodyValues/a~1b/nope"]),
+        ({"bodyValues": {"t": "x"}}, ["bodyValues/t"]),
+        ({"bodyValues": []}, ["bodyValues"]),
+        ({"bodyStructure": {"type": "multipart/mixed", "blobId": "b"}}, ["bodyStructure/blobId"]),
+        ({"bodyStructure": {"type": "text/plain", "subParts": []}}, ["bodyStructure/subParts"]),
         (
             TEXT
             | {
@@ -128,7 +138,7 @@ def test_headers_keep_their_order_and_form() -> None:
                 "header:X-A": " 1",
                 "bodyStructure": {"partId": "t", "header:x-a": " 2"},
             },
-            ["bodyStructure"],
+            ["bodyStructure/header:x-a"],
         ),
     ],
 )
@@ -137,6 +147,12 @@ def test_what_is_refused_is_named(data: Any, properties: list[str]) -> None:
         parse_draft(data)
     assert caught.value.type == "invalidProperties"
     assert caught.value.extra["properties"] == properties
+
+
+def test_body_values_may_say_that_they_are_whole() -> None:
+    value = {"value": "Hi", "isTruncated": False, "isEncodingProblem": None}
+    draft = parse_draft({"textBody": [{"partId": "t"}], "bodyValues": {"t": value}})
+    assert draft.body.text == "Hi"
 
 
 def test_parts_nested_without_end_are_refused() -> None:

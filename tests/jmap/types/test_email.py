@@ -288,6 +288,33 @@ async def test_create_a_draft(server: Any) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_the_server_chooses_for_a_draft(server: Any) -> None:
+    """The charset of a text follows from it; what is no text has none (RFC 8621 §4.1.4)."""
+    mailbox_ids = {await server.role("drafts"): True}
+    result = await server.call(
+        "Email/set",
+        create={
+            "d": {
+                "mailboxIds": mailbox_ids,
+                "textBody": [{"partId": "a"}],
+                "htmlBody": [{"partId": "b"}],
+                "attachments": [{"partId": "c", "type": "application/json"}],
+                "bodyValues": {
+                    "a": {"value": "ASCII"},
+                    "b": {"value": "<p>Ä"},
+                    "c": {"value": '{"ä": 1}'},
+                },
+            }
+        },
+    )
+    got = await server.call("Email/get", ids=[result["created"]["d"]["id"]])
+    (email,) = got["list"]
+    charsets = [email[n][0]["charset"] for n in ("textBody", "htmlBody", "attachments")]
+    assert charsets == ["us-ascii", "utf-8", None]
+    assert len(email["receivedAt"]) == len("2024-10-01T08:00:00Z")  # no fraction of a second
+
+
+@pytest_twisted.ensureDeferred
 async def test_what_cannot_be_created(server: Any) -> None:
     drafts = {await server.role("drafts"): True}
     result = await server.call(

@@ -175,6 +175,13 @@ async def test_updates_that_are_refused(server: Any) -> None:
     )
     assert result["notUpdated"][b]["type"] == "invalidPatch"
     assert result["notUpdated"][a]["properties"] == ["name"]
+    (mailbox,) = (await server.call("Mailbox/get", ids=[b]))["list"]
+    wrong = {**mailbox, "unreadThreads": 3, "myRights": {**mailbox["myRights"], "mayRename": False}}
+    result = await server.call("Mailbox/set", update={b: wrong})
+    assert result["notUpdated"][b] == {
+        "type": "invalidProperties",
+        "properties": ["myRights/mayRename", "unreadThreads"],
+    }
 
 
 @pytest_twisted.ensureDeferred
@@ -242,6 +249,12 @@ async def test_changes_tell_counts_from_the_rest(server: Any) -> None:
     changes = await server.call("Mailbox/changes", sinceState=state)
     assert changes["updatedProperties"] is None
     assert changes["hasMoreChanges"] is False
+    state = changes["newState"]
+    await server.add(MESSAGE)
+    made = await create(server, "Made")
+    changes = await server.call("Mailbox/changes", sinceState=state)
+    assert (changes["created"], changes["updated"]) == ([made], [inbox])
+    assert changes["updatedProperties"] is None
     for bad in ("x", "99999999", ""):
         result = await server.call("Mailbox/changes", sinceState=bad)
         assert result["error"]["type"] == "cannotCalculateChanges"

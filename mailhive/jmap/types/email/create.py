@@ -44,7 +44,7 @@ async def _prepare(context: Context, account: Account, data: Any) -> NewEmail:
         if (name in data or name == "mailboxIds") and not check(data.get(name))
     ]
     if wrong:
-        raise invalid_properties(wrong, "Missing or of the wrong type")
+        raise invalid_properties(wrong)
     draft = parse_draft(data)
     blobs = await _open_blobs(context, account, draft)
     contents = {blob_id: await blob.read() for blob_id, blob in blobs.items()}
@@ -54,7 +54,8 @@ async def _prepare(context: Context, account: Account, data: Any) -> NewEmail:
         raise SetError("tooLarge", f"Messages may have {limit} octets", maxSize=limit)
     blob_id = await stored(context, raw)
     received_at = data.get("receivedAt")
-    when = context.now() if received_at is None else parse_utc_date(received_at)
+    # In whole seconds, as the internal date is that it stands for (RFC 8621 §4.1.1).
+    when = context.now() // 1000 * 1000 if received_at is None else parse_utc_date(received_at)
     return await analysed(context, raw, blob_id, when)
 
 
@@ -93,7 +94,9 @@ def _part(part: DraftPart, contents: Mapping[str, bytes]) -> BuildPart:
     """The part as the message builder takes it."""
     charset, content = part.charset, b""
     if part.text is not None:
-        charset, content = "utf-8", encode_text(part.text)
+        content = encode_text(part.text)
+        if part.type.startswith("text/"):  # RFC 2046 §4.1.2: the smallest set that will do
+            charset = "us-ascii" if content.isascii() else "utf-8"
     elif part.blob_id is not None:
         content = contents[part.blob_id]
     subs = part.sub_parts

@@ -11,7 +11,6 @@ from attrs import define, evolve, field, frozen
 
 from mailhive.jmap.checks import (
     Check,
-    is_boolean,
     is_date,
     is_id,
     is_string,
@@ -116,9 +115,9 @@ _SAID_BY = {
 def parse_draft(data: Mapping[str, Any]) -> Draft:
     """The message that the object describes.
 
-    `SetError` invalidProperties, naming every top-level property at fault, when
-    it breaks a constraint of RFC 8621 §4.6.  `mailboxIds`, `keywords` and
-    `receivedAt` are not looked at.
+    `SetError` invalidProperties when it breaks a constraint of RFC 8621 §4.6, with the
+    path of everything at fault, such as `bodyStructure/subParts/1/size`.  `mailboxIds`,
+    `keywords` and `receivedAt` are not looked at.
     """
     return _Reader(data).read()
 
@@ -126,37 +125,39 @@ def parse_draft(data: Mapping[str, Any]) -> Draft:
 @define
 class _Reader:
     data: Mapping[str, Any]
-    wrong: dict[str, str] = field(factory=dict)  # property to what is wrong with it
+    wrong: dict[str, None] = field(factory=dict)  # paths of what is at fault
     fields: set[str] = field(factory=set)  # header fields of the Email, lower case
     values: dict[str, str] = field(factory=dict)  # partId to text
 
     def read(self) -> Draft:
         for name in self.data:
             if name not in _SETTABLE and not name.startswith("header:"):
-                self.wrong[name] = "cannot be set"
+                self._refuse(name)
         headers = self._headers(self.data, self.fields, "")
-        for wanted, _ in headers:
+        for wanted, _ in headers:  # these belong to body parts
             if wanted.key.startswith("content-") or wanted.key == "mime-version":
-                self.wrong[wanted.name] = "belongs to a body part"
+                self._refuse(wanted.name)
         self._read_values()
         body = self._body()
         if self.wrong:
-            why = "; ".join(f"{name}: {reason}" for name, reason in self.wrong.items())
-            raise invalid_properties(list(self.wrong), why)
+            raise invalid_properties(list(self.wrong))
         assert body is not None
         return Draft(headers, body)
+
+    def _refuse(self, *path: str) -> None:
+        self.wrong["/".join(step for step in path if step)] = None
 
     def _headers(
         self, data: Mapping[str, Any], seen: set[str], at: str
     ) -> tuple[tuple[HeaderProperty, Any], ...]:
-        """The header properties of an Email or, if `at` names its property, of a part."""
+        """The header properties of an Email, or of the part whose path `at` is."""
         found = []
         for name, value in data.items():
             if name.startswith("header:"):
                 try:
                     wanted = parse_header_property(name)
-                except ValueError as error:
-                    self.wrong[at or name] = str(error)
+                except ValueError:
+                    self._refuse(at, name)
                     continue
             elif not at and name in CONVENIENCE:
                 wanted = CONVENIENCE[name]
@@ -165,10 +166,9 @@ class _Reader:
             if value is None:
                 continue
             check = _FORMS[wanted.form]
-            if not (list_of(check) if wanted.all else check)(value):
-                self.wrong[at or name] = f"{name} is of the wrong type"
-            elif wanted.key in seen:
-                self.wrong[at or name] = f"{wanted.field} is given twice"
+            right = (list_of(check) if wanted.all else check)(value)
+            if not right or wanted.key in seen:  # each field in one way only
+                self._refuse(at, name)
             else:
                 seen.add(wanted.key)
                 found.append((wanted, value))
@@ -179,19 +179,19 @@ class _Reader:
         if values is None:
             return
         if not isinstance(values, dict):
-            self.wrong["bodyValues"] = "not a map"
+            self._refuse("bodyValues")
             return
         for part_id, value in values.items():
-            match value:
-                case {"value": str(text)} if (
-                    value.keys() <= {"value", "isEncodingProblem", "isTruncated"}
-                    and not value.get("isEncodingProblem")
-                    and not value.get("isTruncated")
-                    and all(is_boolean(v) for k, v in value.items() if k != "value")
-                ):
-                    self.values[part_id] = text
-                case _:
-                    self.wrong["bodyValues"] = f"{part_id!r} is not a whole EmailBodyValue"
+            at = f"bodyValues/{_escaped(part_id)}"
+            if not isinstance(value, dict) or not is_string(value.get("value")):
+                self._refuse(at)
+                continue
+            self.values[part_id] = value["value"]
+            for name, flag in value.items():
+                # RFC 8621 §4.6: either flag is false or left out.
+                is_flag = name in ("isEncodingProblem", "isTruncated")
+                if name != "value" and not (is_flag and (flag is None or flag is False)):
+                    self._refuse(at, name)
 
     def _body(self) -> DraftPart | None:
         data = self.data
@@ -199,7 +199,7 @@ class _Reader:
         simple = [n for n in ("textBody", "htmlBody", "attachments") if data.get(n) is not None]
         if structure is not None:
             for name in simple:
-                self.wrong[name] = "cannot be given with bodyStructure"
+                self._refuse(name)
             return self._part(structure, "bodyStructure", None, 0, self.fields)
         text = self._single("textBody", "text/plain")
         html = self._single("htmlBody", "text/html")
@@ -207,9 +207,12 @@ class _Reader:
         if attachments is None:
             attachments = []
         if not isinstance(attachments, list):
-            self.wrong["attachments"] = "not a list"
+            self._refuse("attachments")
             return None
-        parts = [self._part(a, "attachments", "application/octet-stream", 0) for a in attachments]
+        parts = [
+            self._part(a, f"attachments/{i}", "application/octet-stream", 0)
+            for i, a in enumerate(attachments)
+        ]
         if self.wrong:
             return None
         return _assemble(text, html, [p for p in parts if p is not None])
@@ -219,11 +222,11 @@ class _Reader:
         if parts is None:
             return None
         if not isinstance(parts, list) or len(parts) != 1:
-            self.wrong[name] = "must have exactly one part"
+            self._refuse(name)
             return None
-        part = self._part(parts[0], name, media_type, 0)
+        part = self._part(parts[0], f"{name}/0", media_type, 0)
         if part is not None and part.type != media_type:
-            self.wrong[name] = f"must be of type {media_type}"
+            self._refuse(name, "0", "type")
         return part
 
     def _part(
@@ -235,9 +238,13 @@ class _Reader:
         taken: set[str] | None = None,
     ) -> DraftPart | None:
         """One EmailBodyPart; None after noting what is wrong with it."""
-        reason = _wrong_with_part(data, depth)
-        if reason is not None:
-            self.wrong[at] = reason
+        if not isinstance(data, dict) or depth >= MAX_DEPTH:  # deeper would not be read again
+            self._refuse(at)
+            return None
+        wrong = [n for n, v in data.items() if not n.startswith("header:") and not _fits(n, v)]
+        if wrong:
+            for name in wrong:
+                self._refuse(at, name)
             return None
         given = {name: value for name, value in data.items() if value is not None}
         media_type = given.get("type", default_type or "text/plain").strip().lower()
@@ -253,13 +260,16 @@ class _Reader:
             "headers": headers,
         }
         if media_type.startswith("multipart/"):
-            if "partId" in given or "blobId" in given:
-                self.wrong[at] = "a multipart has no content of its own"
-                return None
-            subs = [self._part(s, at, None, depth + 1) for s in given.get("subParts", ())]
+            for name in ("partId", "blobId"):  # it has no content of its own
+                if name in given:
+                    self._refuse(at, name)
+            subs = [
+                self._part(s, f"{at}/subParts/{i}", None, depth + 1)
+                for i, s in enumerate(given.get("subParts", ()))
+            ]
             return DraftPart(media_type, sub_parts=tuple(s for s in subs if s), **common)
         if "subParts" in given:
-            self.wrong[at] = "only a multipart has subParts"
+            self._refuse(at, "subParts")
             return None
         return self._leaf(given, media_type, at, common)
 
@@ -267,32 +277,29 @@ class _Reader:
         self, given: Mapping[str, Any], media_type: str, at: str, common: Mapping[str, Any]
     ) -> DraftPart | None:
         if ("partId" in given) == ("blobId" in given):
-            self.wrong[at] = "a part has either a partId or a blobId"
+            self._refuse(at, "partId" if "partId" in given else "")
         elif "blobId" in given:
             charset = given.get("charset")
             return DraftPart(media_type, blob_id=given["blobId"], charset=charset, **common)
         elif "charset" in given or "size" in given:
-            self.wrong[at] = "charset and size cannot be given with a partId"
+            for name in ("charset", "size"):  # they follow from the text
+                if name in given:
+                    self._refuse(at, name)
         elif given["partId"] not in self.values:
-            self.wrong[at] = f"{given['partId']!r} is not in bodyValues"
+            self._refuse(at, "partId")
         else:
             return DraftPart(media_type, text=self.values[given["partId"]], **common)
         return None
 
 
-def _wrong_with_part(data: Any, depth: int) -> str | None:
-    if not isinstance(data, dict):
-        return "a part is not an object"
-    if depth >= MAX_DEPTH:  # what is deeper would not be read again
-        return f"nested deeper than {MAX_DEPTH} levels"
-    for name, value in data.items():
-        if name.startswith("header:"):
-            continue
-        if name not in _PART:
-            return f"a part has no property {name!r} that can be set"
-        if not _PART[name](value):
-            return f"{name} is of the wrong type"
-    return None
+def _fits(name: str, value: Any) -> bool:
+    """May a part have this property with this value?"""
+    return name in _PART and _PART[name](value)
+
+
+def _escaped(name: str) -> str:
+    """A step of a path, as in a JSON Pointer (RFC 6901 §3)."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _assemble(

@@ -86,7 +86,7 @@ async def _prepare(
     try:
         raw = await context.blobs.read(account.id, blob_id)
     except BlobNotFound:
-        raise invalid_properties(["blobId"], "There is no such blob") from None
+        raise invalid_properties(["blobId"]) from None
     if split_blob_id(blob_id)[1]:  # a part of another message becomes one by itself
         blob_id = await stored(context, raw)
     email = await analysed(context, raw, blob_id, context.now())

@@ -35,7 +35,7 @@ is_mailbox_ids = map_of(is_reference, is_true)
 def checked_keywords(value: Mapping[str, Any]) -> tuple[str, ...]:
     """The keywords in lower case, as they are stored and returned."""
     if not is_keywords(value):
-        raise invalid_properties(["keywords"], "Not a map of keywords to true")
+        raise invalid_properties(["keywords"])
     keywords = tuple(sorted({k.lower() for k in value}))
     if len(keywords) > MAX_KEYWORDS:
         raise SetError("tooManyKeywords", f"An Email may have {MAX_KEYWORDS} keywords")
@@ -47,9 +47,9 @@ def checked_mailboxes(
 ) -> tuple[str, ...]:
     """The mailboxes: at least one, each there, no more than an Email may be in."""
     if not is_mailbox_ids(value) or not value:
-        raise invalid_properties(["mailboxIds"], "Not a map of at least one Id to true")
+        raise invalid_properties(["mailboxIds"])
     if not all(m in known for m in value):
-        raise invalid_properties(["mailboxIds"], "There is no such mailbox")
+        raise invalid_properties(["mailboxIds"])
     most = limits.mailboxes_per_email
     if most is not None and len(value) > most:
         raise SetError("tooManyMailboxes", f"An Email may be in {most} mailboxes")

@@ -17,8 +17,13 @@ __all__ = ["DATATYPE"]
 
 
 def _updated_properties(changes: Changes) -> dict[str, Any]:
-    # RFC 8621 §2.2
-    only_counts = changes.updated and not changes.property_changes
+    # RFC 8621 §2.2: null unless counts are all that changed.
+    only_counts = (
+        changes.updated
+        and not changes.property_changes
+        and not changes.created
+        and not changes.destroyed
+    )
     return {"updatedProperties": list(COUNTS) if only_counts else None}
 
 
