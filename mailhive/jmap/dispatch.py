@@ -7,7 +7,7 @@ from mailhive.errors import TemporaryFailure, UnsupportedFilter
 from mailhive.jmap.context import Context
 from mailhive.jmap.envelope import Invocation, Request, Response
 from mailhive.jmap.errors import MethodError, RequestError
-from mailhive.jmap.references import resolve_references
+from mailhive.jmap.references import Budget, resolve_references
 from mailhive.jmap.registry import Followed, Registry
 
 __all__ = ["check_request", "process"]
@@ -43,11 +43,15 @@ async def process(
     """
     response = Response(created_ids=None if request.created_ids is None else context.created_ids)
     responses = response.method_responses
+    # What references bring in may be as large as what the client could have sent.
+    budget = Budget(context.limits.request_size)
 
     async def answer(name: str, arguments: dict[str, Any], call_id: str, asked: bool) -> None:
         result: dict[str, Any] | Followed
         try:
-            result = await _call(name, arguments, registry, context, responses if asked else None)
+            result = await _call(
+                name, arguments, registry, context, responses if asked else None, budget
+            )
         except MethodError as error:
             name, result = "error", error.json()
         except UnsupportedFilter as error:
@@ -76,6 +80,7 @@ async def _call(
     registry: Registry,
     context: Context,
     previous: list[Invocation] | None,
+    budget: Budget,
 ) -> dict[str, Any] | Followed:
     """Make one call; `previous` are the responses it may refer to, None if it is our own."""
     capability, method = registry.methods.get(name, (None, None))
@@ -85,5 +90,5 @@ async def _call(
         # A method exists for those who use its capability (RFC 8620 §3.3).
         if capability.uri not in context.using:
             raise MethodError("unknownMethod")
-        arguments = resolve_references(arguments, previous)
+        arguments = resolve_references(arguments, previous, budget)
     return await method(context, arguments)

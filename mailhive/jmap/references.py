@@ -1,23 +1,61 @@
-"""References to the results of previous method calls (RFC 8620 §3.7)."""
+"""References to the results of previous method calls (RFC 8620 §3.7).
+
+A call can refer to one result many times, and the next call to its result, so
+that a short request could ask for an answer of any size.  What references bring
+in therefore counts: a `Budget` is for all calls of a request.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from attrs import define
 
 from mailhive.jmap.envelope import Invocation
 from mailhive.jmap.errors import MethodError
 
-__all__ = ["resolve_references"]
+__all__ = ["Budget", "resolve_references"]
+
+
+@define
+class Budget:
+    """How many octets of JSON references may still look at and bring in, roughly."""
+
+    left: int
+
+    def spend(self, octets: int) -> None:
+        """Count `octets`; `MethodError` requestTooLarge when they are too many."""
+        self.left -= octets
+        if self.left < 0:
+            raise MethodError("requestTooLarge", "Result references bring in too much")
+
+    def spend_on(self, value: Any) -> None:
+        """Count a whole value."""
+        pending = [value]
+        while pending:
+            item = pending.pop()
+            if isinstance(item, str):
+                self.spend(len(item) + 3)
+            elif isinstance(item, dict):
+                self.spend(2 + sum(map(len, item)) + 4 * len(item))
+                pending += item.values()
+            elif isinstance(item, list | tuple):
+                self.spend(2 + len(item))
+                pending += item
+            elif isinstance(item, msgspec.Raw):
+                self.spend(len(bytes(item)))
+            else:
+                self.spend(4)
 
 
 def resolve_references(
-    arguments: dict[str, Any], responses: Sequence[Invocation]
+    arguments: dict[str, Any], responses: Sequence[Invocation], budget: Budget
 ) -> dict[str, Any]:
     """The arguments with every `#name` replaced by what it refers to.
 
-    `MethodError` invalidArguments if a name is given both ways, and
-    invalidResultReference if a reference does not resolve.
+    `MethodError` invalidArguments if a name is given both ways,
+    invalidResultReference if a reference does not resolve, and requestTooLarge
+    beyond the budget.
     """
     if not any(name.startswith("#") for name in arguments):
         return arguments
@@ -30,11 +68,12 @@ def resolve_references(
                 "invalidArguments", f"Both {name[1:]!r} and its referenced form are given"
             )
         else:
-            resolved[name[1:]] = _resolve(name, value, responses)
+            resolved[name[1:]] = found = _resolve(name, value, responses, budget)
+            budget.spend_on(found)
     return resolved
 
 
-def _resolve(name: str, reference: Any, responses: Sequence[Invocation]) -> Any:
+def _resolve(name: str, reference: Any, responses: Sequence[Invocation], budget: Budget) -> Any:
     match reference:
         case {"resultOf": str(result_of), "name": str(response_name), "path": str(path)}:
             pass
@@ -52,39 +91,47 @@ def _resolve(name: str, reference: Any, responses: Sequence[Invocation]) -> Any:
         raise _unresolved(name, f"{path!r} is not a JSON Pointer")
     tokens = [t.replace("~1", "/").replace("~0", "~") for t in path.split("/")[1:]]
     try:
-        return _evaluate(response[1], tokens, 0)
+        return _evaluate(response[1], tokens, 0, budget)
     except (KeyError, IndexError, TypeError, ValueError):
         raise _unresolved(name, f"{path!r} leads nowhere") from None
 
 
-def _evaluate(value: Any, tokens: list[str], index: int) -> Any:
+def _evaluate(value: Any, tokens: list[str], index: int, budget: Budget) -> Any:
     """Follow tokens from `index` on; any lookup error means that the path fails."""
     while index < len(tokens):
-        if isinstance(value, msgspec.Raw):
-            value = msgspec.json.decode(value)
+        budget.spend(1)
+        value = _decoded(value, budget)
         step = tokens[index]
         index += 1
         if isinstance(value, dict):
             value = value[step]
         elif isinstance(value, (list, tuple)):
             if step == "*":
-                return _map(value, tokens, index)
+                return _map(value, tokens, index, budget)
             # RFC 6901 §4: digits without leading zeros.
             if not step.isascii() or not step.isdigit() or (step[0] == "0" and step != "0"):
                 raise ValueError(step)
             value = value[int(step)]
         else:
             raise TypeError(step)
-    if isinstance(value, msgspec.Raw):
-        return msgspec.json.decode(value)
+    value = _decoded(value, budget)
     # A response may hold a JSON array as a tuple; arguments hold lists.
     return list(value) if isinstance(value, tuple) else value
 
 
-def _map(items: Sequence[Any], tokens: list[str], index: int) -> list[Any]:
+def _decoded(value: Any, budget: Budget) -> Any:
+    """The value of a fragment that is still JSON text."""
+    if not isinstance(value, msgspec.Raw):
+        return value
+    budget.spend_on(value)
+    return msgspec.json.decode(value)
+
+
+def _map(items: Sequence[Any], tokens: list[str], index: int, budget: Budget) -> list[Any]:
     output: list[Any] = []
     for item in items:
-        result = _evaluate(item, tokens, index)
+        budget.spend(1)
+        result = _evaluate(item, tokens, index, budget)
         if isinstance(result, (list, tuple)):
             output.extend(result)  # flattened, RFC 8620 §3.7
         else:
