@@ -93,7 +93,7 @@ class Writer(Reader):
         )
         if type_name == "Mailbox":
             self.connection.execute("INSERT INTO mailbox (id) VALUES (?)", (number,))
-            self._find_trash()
+            self._find_trash(number, data)
         return wire
 
     def update_record(self, type_name: str, record_id: str, data: Any) -> None:
@@ -105,7 +105,7 @@ class Writer(Reader):
             (msgspec.json.encode(data), seq, seq, number),
         )
         if type_name == "Mailbox":
-            self._find_trash()
+            self._find_trash(number, data)
 
     def destroy_record(self, type_name: str, record_id: str) -> None:
         number, createdseq = self._record(type_name, record_id)
@@ -117,7 +117,7 @@ class Writer(Reader):
         self.connection.execute("DELETE FROM record WHERE number = ?", (number,))
         self._log.bury(type_name, record_id, createdseq)
         if type_name == "Mailbox":
-            self._find_trash()
+            self._find_trash(number, {})
 
     def _record(self, type_name: str, wire: str) -> tuple[int, int]:
         row = is_id(wire) and self.connection.row(
@@ -139,8 +139,13 @@ class Writer(Reader):
             raise ValueError(f"A {type_name} cannot be given the id {wanted}")
         return wanted
 
-    def _find_trash(self) -> None:
-        """The oldest Mailbox whose role is trash is the one that counts (RFC 8621 §2)."""
+    def _find_trash(self, changed: int, data: Any) -> None:
+        """The oldest Mailbox whose role is trash is the one that counts (RFC 8621 §2).
+
+        `changed` is a Mailbox that has `data` now.
+        """
+        if changed != self._counters["trash"] and data.get("role") != "trash":
+            return
         rows = self.connection.all(
             "SELECT number, data FROM record WHERE type = 'Mailbox' ORDER BY number"
         )

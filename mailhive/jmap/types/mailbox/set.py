@@ -74,9 +74,7 @@ class MailboxSetter:
     def _check(self, mailbox_id: str, document: Mapping[str, Any]) -> None:
         """Hold a document against the others; SetError if it does not fit."""
         if not self._final_is_valid:
-            tree = MailboxTree(self._tree.mailboxes)
-            tree.put(mailbox_id, document)
-            tree.check(mailbox_id, self._limits)
+            self._tree.check_change(mailbox_id, document, self._limits)
 
     def _remove_emails(self, mailbox_id: str) -> None:
         # RFC 8621 §2.5: Emails in no other Mailbox are destroyed.
