@@ -23,6 +23,7 @@ from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.mail.blobs import BlobAccess
+from mailhive.mail.collector import Collector
 from mailhive.mail.delivery import LocalDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
@@ -136,6 +137,14 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
     )
     for started in (offload, blobs, mail_store, directory, *strategies):
         as_service(started).setServiceParent(parent)
+    Collector(
+        mail_store,
+        blobs,
+        reactor,
+        interval=settings.storage.collect_interval,
+        upload_life=settings.jmap.upload.life,
+        age=settings.storage.collect_age,
+    ).setServiceParent(parent)
     if IRemovals.providedBy(directory):
         MailRemoval(directory, mail_store, reactor).setServiceParent(parent)
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, NewType
 
 from attrs import Attribute
 
+from mailhive.config.units import Duration, format_duration, parse_duration
+
 __all__ = [
     "FilePath",
     "HttpHeader",
@@ -15,6 +17,7 @@ __all__ = [
     "client_url",
     "doc",
     "host_name",
+    "lasts",
     "machine_name",
 ]
 
@@ -48,6 +51,18 @@ def at_least(minimum: int) -> Any:
     def check(_: object, __: "Attribute[int]", value: int) -> None:
         if value < minimum:
             raise ValueError(f"{value} is too small; at least {minimum} is allowed")
+
+    return check
+
+
+def lasts(minimum: str) -> Any:
+    """A duration of at least `minimum`, written as the configuration writes one."""
+
+    def check(_: object, __: "Attribute[Duration]", value: Duration) -> None:
+        if value < parse_duration(minimum):
+            raise ValueError(
+                f"{format_duration(value)} is too short; at least {minimum} is allowed"
+            )
 
     return check
 

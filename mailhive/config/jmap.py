@@ -5,11 +5,18 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import optional
 
-from mailhive.config.fields import HttpHeader, absolute_url, at_least, doc
+from mailhive.config.fields import HttpHeader, absolute_url, at_least, doc, lasts
 from mailhive.config.problems import Found
-from mailhive.config.units import Size, format_size
+from mailhive.config.units import Duration, Size, format_size
 
-__all__ = ["JmapEmail", "JmapHttp", "JmapLimits", "JmapSettings", "JmapUpload"]
+__all__ = [
+    "JmapEmail",
+    "JmapHttp",
+    "JmapLimits",
+    "JmapSettings",
+    "JmapUpload",
+    "JmapVacation",
+]
 
 
 @frozen
@@ -83,6 +90,14 @@ class JmapUpload:
             "are forgotten."
         ),
     )
+    life: Duration = field(
+        default=Duration(86_400.0),
+        validator=lasts("1h"),  # RFC 8620 §6
+        metadata=doc(
+            "How long an upload is kept that no Email refers to. It may go a little later, "
+            "see `storage.collect-interval`."
+        ),
+    )
 
 
 @frozen
@@ -115,6 +130,17 @@ class JmapEmail:
                     "33 % less"
                 ),
             )
+
+
+@frozen
+class JmapVacation:
+    """Automatic replies of users who are away."""
+
+    period: Duration = field(
+        default=Duration(7 * 86_400.0),
+        validator=lasts("1d"),
+        metadata=doc("How long a sender who got a reply gets no second one of the same words."),
+    )
 
 
 @frozen
@@ -155,4 +181,5 @@ class JmapSettings:
     limits: JmapLimits = field(factory=JmapLimits, metadata=doc(""))
     upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))
     email: JmapEmail = field(factory=JmapEmail, metadata=doc(""))
+    vacation: JmapVacation = field(factory=JmapVacation, metadata=doc(""))
     strategies: dict[str, Any] = field(factory=dict, metadata={"key": False})

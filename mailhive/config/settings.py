@@ -22,7 +22,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from mailhive.config.fields import FilePath, doc, host_name, machine_name
+from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.tables import (
     BlobSettings,
@@ -30,6 +30,7 @@ from mailhive.config.tables import (
     ListenerSettings,
     StoreSettings,
 )
+from mailhive.config.units import Duration
 
 __all__ = [
     "BlobSettings",
@@ -80,6 +81,22 @@ class StorageSettings:
         default="files",
         metadata=doc(
             "Names a `[blob.NAME]` table. `files` needs no table: it is then of type `fs`."
+        ),
+    )
+    collect_interval: Duration = field(
+        default=Duration(3_600.0),
+        validator=lasts("1m"),
+        metadata=doc(
+            "How often uploads that have expired are forgotten and blobs deleted that nothing "
+            "refers to."
+        ),
+    )
+    collect_age: Duration = field(
+        default=Duration(3_600.0),
+        validator=lasts("1m"),
+        metadata=doc(
+            "How long a blob that nothing refers to is left alone after it was stored or last "
+            "wanted."
         ),
     )
 
