@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 __all__ = ["format_date", "format_utc_date", "parse_date", "parse_utc_date"]
 
+# A fraction of zero is not to be sent (RFC 8620 §1.4), but `toISOString` of every
+# JavaScript client does: it is read, and left out when we write.
 _DATE = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d*[1-9])?(Z|[+-]\d\d:\d\d)", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII
 )
 
 
@@ -27,7 +29,7 @@ def parse_date(text: object) -> int:
     when = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     if second > 60:
         raise ValueError("not a Date")
-    millis = int(float("0" + match[7]) * 1000) if match[7] else 0
+    millis = int((match[7] or "").ljust(3, "0")[:3])
     zone = match[8]
     if zone != "Z":
         offset = int(zone[1:3]) * 60 + int(zone[4:])

@@ -31,7 +31,7 @@ def peer(daemon: DaemonProcess, jmap: Callable) -> Iterator[socket.socket]:
 def finish(connection: socket.socket) -> bytes:
     """What the daemon says until it closes."""
     said = b""
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_WR)
     with contextlib.suppress(ConnectionError):
         while data := connection.recv(65536):
