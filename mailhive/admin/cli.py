@@ -3,6 +3,7 @@
 import click
 
 from mailhive import __version__
+from mailhive.admin.account import account
 from mailhive.admin.check import check
 
 __all__ = ["main"]
@@ -14,4 +15,5 @@ def main() -> None:
     """Look after a mailhive mail daemon.  `twistd mailhive` runs it."""
 
 
-main.add_command(check)
+for command in (account, check):  # a module each
+    main.add_command(command)

@@ -86,6 +86,7 @@ class Editor:
             raise Refused(problem)
         if secret is not None and principal.type != "individual":
             raise Refused(f"a {principal.type} has no password; only individuals log in")
+        _check_sharing(principal)
         key = canonical_name(principal.name)
         with self._transaction() as tables:
             if entry := tables.entry(key):
@@ -110,6 +111,7 @@ class Editor:
             old = _entry(tables, name).principal
             new = evolve(old, **values)
             assert (new.name, new.type) == (old.name, old.type)
+            _check_sharing(new)
             fields = (new.description, new.quota, new.members_may, new.mailboxes)
             tables.connection.execute(_UPDATE, (*fields, key))
             if new.emails != old.emails:
@@ -162,6 +164,11 @@ class Editor:
             if not isinstance(error, OSError) and not is_storage_failure(error):
                 raise
             raise TemporaryFailure(f"cannot use {self._path}: {error}") from error
+
+
+def _check_sharing(principal: Principal) -> None:
+    if principal.members_may != "write" and principal.type != "group":
+        raise Refused(f'"{principal.name}" is no group, and its account is not shared')
 
 
 def _entry(tables: Tables, name: str) -> Entry:

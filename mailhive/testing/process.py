@@ -8,6 +8,7 @@ For tests that need real sockets, and for people who write clients.
 """
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -49,10 +50,10 @@ type = "sqlite"
 type = "fs"
 
 [jmap]
-directory = "memory"
+directory = "{directory}"
 
-[directory."memory"]
-type = "memory"
+[directory."{directory}"]
+type = "{directory}"
 """
 
 _PRINCIPAL = """
@@ -82,7 +83,7 @@ class DaemonProcess:
     `users` are logins and passwords; each has the address LOGIN@example.org.
     With `tls`, a pair of PEM files, JMAP is spoken over HTTPS as `localhost`.
     `extra` is more TOML, for tables that are not in the configuration yet, such
-    as `[jmap.limits]`.
+    as `[jmap.limits]`.  Without `users` the directory is one that `account` fills.
     """
 
     directory: Path
@@ -144,6 +145,18 @@ class DaemonProcess:
                     raise DaemonFailed(self.log()[begin:])
                 time.sleep(0.02)
 
+    def account(self, *words: str, password: str = "") -> subprocess.CompletedProcess[str]:
+        """`mailhive account WORDS`, on the configuration of this server."""
+        command = [str(Path(sys.executable).with_name("mailhive")), "account", *words]
+        return subprocess.run(  # noqa: S603
+            command,
+            input=f"{password}\n",
+            capture_output=True,
+            text=True,
+            env=os.environ | {"MAILHIVE_CONFIG": str(self.directory / "mailhive.toml")},
+            check=False,
+        )
+
     def stop(self, patience: float = 10.0) -> None:
         """Ask it to end, and wait; `DaemonFailed` if it does not, or not cleanly."""
         if self._process is None:
@@ -181,7 +194,11 @@ class DaemonProcess:
             certificate, key = (json.dumps(str(path)) for path in self.tls)
             tls = f'tls = "implicit"\ncertificate = {certificate}\nprivate-key = {key}'
         text = _CONFIG.format(
-            http_port=self.http_port, smtp_port=self.smtp_port, url=self.base_url, tls=tls
+            http_port=self.http_port,
+            smtp_port=self.smtp_port,
+            url=self.base_url,
+            tls=tls,
+            directory="memory" if self.users else "internal",
         )
         for name, password in self.users.items():
             # A JSON string is a TOML string too.
