@@ -8,7 +8,6 @@ from typing import Any
 from attrs import evolve
 from zope.interface import implementer
 
-from mailhive.directory.addresses import canonical_name, split
 from mailhive.directory.resolve import Entry
 from mailhive.directory.rules import canonical_email, name_problem, no_address
 from mailhive.directory.schemes import (
@@ -21,6 +20,7 @@ from mailhive.directory.schemes import (
 from mailhive.directory.tables import SCHEMA, Tables
 from mailhive.errors import MailhiveError, NotFound, TemporaryFailure
 from mailhive.interfaces.directory import IDirectoryEditor
+from mailhive.model.addresses import canonical_name, split
 from mailhive.model.principal import Principal
 from mailhive.sqlite.connection import Connection, is_storage_failure
 

@@ -6,11 +6,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from mailhive.directory.addresses import canonical_address, canonical_name, split
 from mailhive.directory.password import PasswordVerifier, decoy
 from mailhive.directory.principals import MemorySettings, PrincipalSettings
 from mailhive.directory.resolve import Entry, find_login, find_name, is_local, reached_by
 from mailhive.interfaces.directory import IDirectory
+from mailhive.model.addresses import canonical_address, canonical_name, split
 from mailhive.model.principal import Principal
 from mailhive.registry import Provider
 

@@ -7,9 +7,9 @@ from attrs import field, frozen
 
 from mailhive.config.problems import KeyPath
 from mailhive.config.units import Size
-from mailhive.directory.addresses import canonical_name
 from mailhive.directory.rules import canonical_email, name_problem, no_address
 from mailhive.directory.schemes import is_plain_text, secret_problem
+from mailhive.model.addresses import canonical_name
 
 __all__ = ["MemorySettings", "PrincipalSettings"]
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from mailhive.directory.addresses import (
+from mailhive.model.addresses import (
     canonical_address,
     canonical_domain,
     canonical_name,

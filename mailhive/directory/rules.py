@@ -1,6 +1,6 @@
 """What names and addresses of principals have to be, wherever they are written down."""
 
-from mailhive.directory.addresses import canonical_address, canonical_name, is_domain, split
+from mailhive.model.addresses import canonical_address, canonical_name, is_domain, split
 
 __all__ = ["canonical_email", "name_problem", "no_address"]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from mailhive.directory.addresses import canonical_name
 from mailhive.directory.resolve import Entry
+from mailhive.model.addresses import canonical_name
 from mailhive.model.principal import Principal
 from mailhive.sqlite.connection import Connection
 from mailhive.sqlite.migrations import packaged_schema

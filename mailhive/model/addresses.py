@@ -1,4 +1,4 @@
-"""Mail addresses in the form in which a directory compares them."""
+"""Mail addresses in the form in which they are compared."""
 
 import re
 import unicodedata
