@@ -10,7 +10,7 @@ from mailhive.model.email import EmailQuery
 
 __all__ = ["QueryCache", "Results"]
 
-#: Accounts for an entry without results.
+#: Stands for what an entry takes beside its query and results.
 _OVERHEAD = 1024
 
 
@@ -47,13 +47,13 @@ class QueryCache:
             if old is not None:
                 if old.state > results.state:
                     return
-                self._left += _weight(self._entries.pop(key))
+                self._left += _weight(query, self._entries.pop(key))
             self._entries[key] = results
-            self._left -= _weight(results)
+            self._left -= _weight(query, results)
             while self._left < 0:
-                _, dropped = self._entries.popitem(last=False)
-                self._left += _weight(dropped)
+                (_, dropped), its_results = self._entries.popitem(last=False)
+                self._left += _weight(dropped, its_results)
 
 
-def _weight(results: Results) -> int:
-    return _OVERHEAD + len(results.emails) * results.emails.itemsize
+def _weight(query: EmailQuery, results: Results) -> int:
+    return _OVERHEAD + len(repr(query)) + len(results.emails) * results.emails.itemsize

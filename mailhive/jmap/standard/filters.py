@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from attrs import define
+
 from mailhive.jmap.checks import Check
 from mailhive.jmap.errors import MethodError, invalid_arguments
 from mailhive.model.email import FilterCondition, FilterOperator
@@ -15,8 +17,9 @@ FilterTable = Mapping[str, tuple[Check, Callable[[Any], Any]]]
 
 #: Operators nested deeper are refused with unsupportedFilter.
 MAX_DEPTH = 32
-#: So are filters of more conditions.
+#: So are filters of more conditions, and of more characters in all their values.
 MAX_CONDITIONS = 500
+MAX_CHARACTERS = 100_000
 
 
 def parse_filter(value: Any, table: FilterTable) -> FilterOperator | FilterCondition | None:
@@ -27,19 +30,37 @@ def parse_filter(value: Any, table: FilterTable) -> FilterOperator | FilterCondi
     """
     if value is None:
         return None
-    budget = [MAX_CONDITIONS]
-    return _parse(value, table, 0, budget)
+    return _parse(value, table, 0, _Budget())
+
+
+@define
+class _Budget:
+    """What is left of the size that a filter may have."""
+
+    conditions: int = MAX_CONDITIONS
+    characters: int = MAX_CHARACTERS
+
+    def spend(self, conditions: int, characters: int) -> None:
+        self.conditions -= conditions
+        self.characters -= characters
+        if self.conditions < 0 or self.characters < 0:
+            raise _too_large()
+
+
+def _too_large() -> MethodError:
+    return MethodError("unsupportedFilter", "The filter is too large")
 
 
 def _parse(
-    value: Any, table: FilterTable, depth: int, budget: list[int]
+    value: Any, table: FilterTable, depth: int, budget: _Budget
 ) -> FilterOperator | FilterCondition:
-    budget[0] -= 1
-    if depth > MAX_DEPTH or budget[0] < 0:
-        raise MethodError("unsupportedFilter", "The filter is too large")
+    if depth > MAX_DEPTH:
+        raise _too_large()
     if not isinstance(value, dict):
         raise invalid_arguments("A filter must be an object")
+    budget.spend(1, 0)
     if "operator" not in value:
+        budget.spend(0, sum(map(_characters, value.values())))
         return FilterCondition(tuple(_condition(n, v, table) for n, v in sorted(value.items())))
     operator, conditions = value["operator"], value.get("conditions")
     if operator not in ("AND", "OR", "NOT"):
@@ -47,6 +68,12 @@ def _parse(
     if not isinstance(conditions, list) or len(value) != 2:
         raise invalid_arguments("A FilterOperator must have an operator and a list of conditions")
     return FilterOperator(operator, tuple(_parse(c, table, depth + 1, budget) for c in conditions))
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(_characters, value)) if isinstance(value, list) else 0
 
 
 def _condition(name: str, value: Any, table: FilterTable) -> tuple[str, Any]:

@@ -8,7 +8,10 @@ from mailhive.jmap.errors import MethodError, invalid_arguments
 from mailhive.model.collation import COLLATIONS
 from mailhive.model.email import Comparator
 
-__all__ = ["parse_sort", "sorted_by"]
+__all__ = ["MAX_COMPARATORS", "parse_sort", "sorted_by"]
+
+#: A sort of more is refused with unsupportedSort.
+MAX_COMPARATORS = 32
 
 
 def parse_sort(
@@ -23,6 +26,8 @@ def parse_sort(
         return ()
     if not isinstance(value, list):
         raise invalid_arguments("sort must be an array of Comparators")
+    if len(value) > MAX_COMPARATORS:
+        raise MethodError("unsupportedSort", f"At most {MAX_COMPARATORS} Comparators are supported")
     return tuple(_parse(comparator, known, keyword_sorts) for comparator in value)
 
 

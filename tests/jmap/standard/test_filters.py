@@ -70,6 +70,9 @@ def nested(levels: int) -> Any:
         ({"nope": 1}, "unsupportedFilter"),
         (nested(100), "unsupportedFilter"),
         ({"operator": "OR", "conditions": [{}] * 1000}, "unsupportedFilter"),
+        ({"name": "a" * 200_000}, "unsupportedFilter"),
+        ({"operator": "OR", "conditions": [{"name": "a" * 600}] * 200}, "unsupportedFilter"),
+        ({"operator": ["OR"], "conditions": []}, "invalidArguments"),
     ],
 )
 def test_filters_that_are_refused(value: Any, error: str) -> None:
@@ -87,6 +90,7 @@ def test_filters_that_are_refused(value: Any, error: str) -> None:
         ([{"property": "name", "keyword": "$seen"}], "invalidArguments"),
         ([{"property": "hasKeyword"}], "invalidArguments"),
         ([{"property": "nope"}], "unsupportedSort"),
+        ([{"property": "name"}] * 33, "unsupportedSort"),
         ([{"property": "name", "collation": "i;nope"}], "unsupportedSort"),
     ],
 )
