@@ -1,5 +1,6 @@
 """An Email as the store holds it (RFC 8621 §4)."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from attrs import field, frozen
@@ -15,6 +16,7 @@ __all__ = [
     "NewEmail",
     "Record",
     "SearchText",
+    "filter_names",
 ]
 
 
@@ -112,6 +114,16 @@ class FilterOperator:
 
     operator: str
     conditions: tuple["FilterOperator | FilterCondition", ...]
+
+
+def filter_names(filter: FilterOperator | FilterCondition | None) -> Iterator[str]:
+    """The names of all conditions in a filter, some perhaps several times."""
+    if isinstance(filter, FilterOperator):
+        for part in filter.conditions:
+            yield from filter_names(part)
+    elif filter is not None:
+        for name, _ in filter.properties:
+            yield name
 
 
 @frozen

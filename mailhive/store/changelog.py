@@ -22,7 +22,7 @@ from mailhive.store.ids import email_id, thread_id
 
 __all__ = ["Life", "Log", "read_changes"]
 
-_Entry = tuple[int, int, str, bool]  # key, kind, id, more than counts changed
+_Entry = tuple[int, int, str, bool]  # key, kind, id, only counts changed
 _CREATED, _UPDATED, _DESTROYED = range(3)
 
 
@@ -47,7 +47,8 @@ def read_changes(
     if not horizon <= since <= state:
         raise CannotCalculateChanges(f"{type_name} state {since} is not in the change log")
     found: tuple[list[str], list[str], list[str]] = ([], [], [])
-    more = property_changes = False
+    only_counts: list[str] = []
+    more = False
     new_state = state
     with (
         closing(_created(connection, type_name, since, examine)) as created,
@@ -57,14 +58,15 @@ def read_changes(
     ):
         last = since
         told: set[str] = set()
-        for key, kind, wire, properties in heapq.merge(created, changed, updated, destroyed):
+        for key, kind, wire, counts in heapq.merge(created, changed, updated, destroyed):
             if wire not in told:
                 if len(told) == limit:
                     more, new_state = True, last
                     break
                 told.add(wire)
                 found[kind].append(wire)
-            property_changes = property_changes or (kind == _UPDATED and properties)
+                if counts:
+                    only_counts.append(wire)
             last = key
     return Changes(
         old_state=since,
@@ -73,7 +75,7 @@ def read_changes(
         created=tuple(found[_CREATED]),
         updated=tuple(found[_UPDATED]),
         destroyed=tuple(found[_DESTROYED]),
-        property_changes=property_changes or not found[_UPDATED],
+        only_counts=tuple(only_counts),
     )
 
 
@@ -89,7 +91,7 @@ def _created(
         (*parameters, since),
     )
     for seq, number in examine(rows):
-        yield seq, _CREATED, wire(number), True
+        yield seq, _CREATED, wire(number), False
 
 
 def _updated(
@@ -103,7 +105,7 @@ def _updated(
     )
     for seq, number, createdseq in examine(rows):
         if createdseq <= since:
-            yield seq, _UPDATED, wire(number), type_name != "Mailbox"
+            yield seq, _UPDATED, wire(number), type_name == "Mailbox"
 
 
 def _changed(
@@ -119,7 +121,7 @@ def _changed(
     )
     for seq, wire, createdseq in examine(rows):
         if createdseq <= since:
-            yield seq, _UPDATED, wire, True
+            yield seq, _UPDATED, wire, False
 
 
 def _destroyed(
@@ -131,7 +133,7 @@ def _destroyed(
     )
     for seq, wire, createdseq in examine(rows):
         if createdseq <= since:
-            yield seq, _DESTROYED, wire, True
+            yield seq, _DESTROYED, wire, False
 
 
 def _source(type_name: str) -> tuple[str, str, tuple[str, ...], Callable[[Any], str]]:
@@ -161,6 +163,10 @@ class Log:
         self.modseq += 1
         self.changed[type_name] = self._unflushed[type_name] = self.modseq
         return self.modseq
+
+    def note(self, type_name: str, modseq: int) -> None:
+        """A type without objects changed with one that has them (EmailDelivery)."""
+        self.changed[type_name] = self._unflushed[type_name] = modseq
 
     def bury(self, type_name: str, wire: str, createdseq: int) -> None:
         """Log that an object was destroyed."""

@@ -9,7 +9,7 @@ from mailhive.jmap.standard.get import get_method
 from mailhive.jmap.standard.set import set_method
 from mailhive.jmap.types.mailbox.get import fetch
 from mailhive.jmap.types.mailbox.properties import COUNTS, PROPERTIES
-from mailhive.jmap.types.mailbox.query import query
+from mailhive.jmap.types.mailbox.query import query, query_changes
 from mailhive.jmap.types.mailbox.set import EXTRA, MailboxSetter
 from mailhive.model.changes import Changes
 
@@ -20,7 +20,7 @@ def _updated_properties(changes: Changes) -> dict[str, Any]:
     # RFC 8621 §2.2: null unless counts are all that changed.
     only_counts = (
         changes.updated
-        and not changes.property_changes
+        and changes.updated == changes.only_counts
         and not changes.created
         and not changes.destroyed
     )
@@ -35,6 +35,7 @@ DATATYPE = DataType(
         "Mailbox/get": get_method("Mailbox", PROPERTIES, fetch),
         "Mailbox/changes": changes_method("Mailbox", _updated_properties),
         "Mailbox/query": query,
+        "Mailbox/queryChanges": query_changes,
         "Mailbox/set": set_method("Mailbox", PROPERTIES, MailboxSetter, extra=EXTRA),
     },
 )

@@ -1,6 +1,6 @@
-"""Mailbox/query (RFC 8621 §2.3)."""
+"""Mailbox/query and Mailbox/queryChanges (RFC 8621 §2.3, §2.4)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,12 +9,15 @@ from mailhive.jmap.checks import is_boolean, is_id, is_string, nullable
 from mailhive.jmap.context import Context
 from mailhive.jmap.standard.filters import matches
 from mailhive.jmap.standard.query import Query, parse_query, query_response, window_of
+from mailhive.jmap.standard.query_changes import query_changes_method, record_query_changes
 from mailhive.jmap.standard.sorts import sorted_by
 from mailhive.jmap.types.mailbox.properties import seen_by
 from mailhive.jmap.types.mailbox.tree import MailboxTree
+from mailhive.model.changes import QueryChanges
 from mailhive.model.collation import unicode_casemap
+from mailhive.model.email import filter_names
 
-__all__ = ["query", "results"]
+__all__ = ["query", "query_changes", "results"]
 
 
 def _same(value: Any) -> Any:
@@ -41,11 +44,38 @@ async def query(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     state, records = await context.store.read(
         account.id, lambda reader: (reader.state("Mailbox"), reader.records("Mailbox"))
     )
-    ids = results({i: seen_by(account.user, r.data) for i, r in records.items()}, asked)
+    mailboxes = {i: seen_by(account.user, r.data) for i, r in records.items()}
+    if len(mailboxes) * (1 + sum(1 for _ in filter_names(asked.filter))) > _MANY:
+        ids = await context.offload(results, mailboxes, asked)
+    else:
+        ids = results(mailboxes, asked)
     position, window = window_of(asked, ids)
     return query_response(
-        account.id, state, asked, position, window, len(ids), can_calculate_changes=False
+        account.id, state, asked, position, window, len(ids), can_calculate_changes=True
     )
+
+
+def _calculate(reader: Any, asked: Query, since: int) -> QueryChanges:
+    mailboxes = {i: record.data for i, record in reader.records("Mailbox").items()}
+    tree = MailboxTree(mailboxes)
+
+    def with_descendants(changed: set[str]) -> Iterable[str]:
+        return (i for i in mailboxes if not changed.isdisjoint(tree.ancestors(i)))
+
+    as_tree = asked.arguments["sortAsTree"] or asked.arguments["filterAsTree"]
+    return record_query_changes(
+        reader,
+        "Mailbox",
+        asked,
+        since,
+        results(mailboxes, asked),
+        touched=with_descendants if as_tree else None,
+    )
+
+
+# RFC 8621 §2.4 does not name the arguments that §2.3 adds to the query; a client that
+# uses them there has to give them here as well, since they are part of what the query is.
+query_changes = query_changes_method(_calculate, FILTERS, SORTS, extra=EXTRA)
 
 
 def results(mailboxes: Mapping[str, Mapping[str, Any]], asked: Query) -> list[str]:
