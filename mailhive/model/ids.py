@@ -6,8 +6,9 @@ differ by case alone, and never all digits).
 """
 
 import re
+import secrets
 
-__all__ = ["decode_id", "encode_id", "is_id"]
+__all__ = ["decode_id", "encode_id", "is_id", "random_id"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
@@ -38,3 +39,9 @@ def decode_id(prefix: str, wire: str) -> int | None:
         return None
     number = int(digits, 32)
     return number if number <= _MAX else None
+
+
+def random_id(prefix: str) -> str:
+    """An id that nobody else has: 80 random bits behind `prefix`."""
+    bits = secrets.randbits(80)
+    return prefix + "".join(_DIGITS[bits >> shift & 31] for shift in range(0, 80, 5))

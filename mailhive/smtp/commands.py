@@ -8,8 +8,8 @@ import re
 
 from attrs import frozen
 
+from mailhive.model.paths import PathError, is_domain, parse_path
 from mailhive.smtp import replies
-from mailhive.smtp.paths import PathError, is_domain, parse_path
 from mailhive.smtp.replies import SmtpReply, peer_error
 
 __all__ = [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailhive.smtp.paths import PathError, is_domain, parse_path
+from mailhive.model.paths import PathError, is_domain, parse_path
 
 GOOD = [
     ("<>", ""),

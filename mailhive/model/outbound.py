@@ -1,0 +1,51 @@
+"""A message on its way out, and how far it has come."""
+
+from attrs import field, frozen
+
+from mailhive.model.envelope import Envelope
+
+__all__ = ["OutboundMessage", "OutboundStatus", "RecipientStatus"]
+
+
+@frozen
+class OutboundMessage:
+    """A message that the outbox is asked to send.
+
+    `id` is of the `Id` type of RFC 8620 §1.2 and given by who submits it, anew
+    for every message (`mailhive.model.ids.random_id`).  The blob is sent as it
+    is.  `account_id` is the account whose EmailSubmission of the same id tells
+    of the message; None when nobody is told.  `submitted_at` is in milliseconds.
+    """
+
+    id: str
+    envelope: Envelope
+    blob_id: str
+    submitted_at: int
+    account_id: str | None = field(default=None)
+
+
+@frozen
+class RecipientStatus:
+    """How far the message has come for one recipient, in the words of RFC 8621 §7.
+
+    `delivered` is queued, yes, no or unknown; `reply` is a `smtpReply`.
+    """
+
+    address: str
+    delivered: str
+    reply: str
+
+
+@frozen
+class OutboundStatus:
+    """A message of the outbox and its recipients.
+
+    `undo` is the undoStatus of RFC 8621 §7: pending while nothing was handed to
+    anybody, then final; or canceled.  `is_new` says that a message that was
+    submitted as held has not been released yet.
+    """
+
+    message: OutboundMessage
+    undo: str
+    recipients: tuple[RecipientStatus, ...]
+    is_new: bool = False
