@@ -70,8 +70,10 @@ def _raw(name: str, value: str) -> bytes:
     unfolded = _FOLD.sub("", value)
     if _CONTROL.search(unfolded) or "\n" in unfolded or "\r" in unfolded:
         raise FieldError(f"{name} has a line end that is not followed by more of the field")
+    # A space after the colon is customary, and there is software that looks for it.
+    space = "" if value[:1] in ("", " ", "\t", "\r", "\n") else " "
     try:
-        field = f"{name}:{_FOLD.sub(chr(13) + chr(10), value)}".encode()
+        field = f"{name}:{space}{_FOLD.sub(chr(13) + chr(10), value)}".encode()
     except UnicodeEncodeError:
         raise FieldError(f"{name} is not text") from None
     if max(map(len, field.split(b"\r\n"))) > _MAX_LINE:

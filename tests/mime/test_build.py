@@ -110,9 +110,13 @@ def test_raw_values_that_are_refused(value: str) -> None:
         made([(parse_header_property("header:X-Test"), value)])
 
 
-@pytest.mark.parametrize("value", [" a", "a", "", " a\r\n b\r\n\t c", " ä", "  =?utf-8?q?a?= "])
+@pytest.mark.parametrize("value", [" a", "\ta", "", " a\r\n b\r\n\t c", " ä", "  =?utf-8?q?a?= "])
 def test_raw_values(value: str) -> None:
     assert read_back("header:X-Test", value) == value
+
+
+def test_raw_values_begin_with_a_space() -> None:
+    assert read_back("header:X-Test", "a") == " a"
 
 
 def test_raw_values_are_folded_where_they_must_be() -> None:

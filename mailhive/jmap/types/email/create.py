@@ -9,7 +9,7 @@ from mailhive.jmap.context import Account, Context
 from mailhive.jmap.errors import SetError, invalid_properties
 from mailhive.jmap.types.email.draft import Draft, DraftPart, parse_draft
 from mailhive.jmap.types.email.keywords import is_keywords, is_mailbox_ids
-from mailhive.jmap.types.email.store_message import analysed, stored
+from mailhive.jmap.types.email.store_message import analysed, received_now, stored
 from mailhive.mail.blobs import Blob
 from mailhive.mime.build import BuildPart, FieldError, build, encode_text
 from mailhive.model.email import NewEmail
@@ -54,8 +54,7 @@ async def _prepare(context: Context, account: Account, data: Any) -> NewEmail:
         raise SetError("tooLarge", f"Messages may have {limit} octets", maxSize=limit)
     blob_id = await stored(context, raw)
     received_at = data.get("receivedAt")
-    # In whole seconds, as the internal date is that it stands for (RFC 8621 §4.1.1).
-    when = context.now() // 1000 * 1000 if received_at is None else parse_utc_date(received_at)
+    when = received_now(context) if received_at is None else parse_utc_date(received_at)
     return await analysed(context, raw, blob_id, when)
 
 

@@ -14,7 +14,7 @@ from mailhive.jmap.registry import Property
 from mailhive.jmap.standard.creation_ids import resolve_object
 from mailhive.jmap.standard.validate import validate_create
 from mailhive.jmap.types.email.keywords import is_keywords, is_mailbox_ids
-from mailhive.jmap.types.email.store_message import analysed, filed, stored
+from mailhive.jmap.types.email.store_message import analysed, filed, received_now, stored
 from mailhive.mail.received import last_received_at
 from mailhive.mime.fields import parse_fields
 from mailhive.model.blobid import split_blob_id
@@ -89,7 +89,7 @@ async def _prepare(
         raise invalid_properties(["blobId"]) from None
     if split_blob_id(blob_id)[1]:  # a part of another message becomes one by itself
         blob_id = await stored(context, raw)
-    email = await analysed(context, raw, blob_id, context.now())
+    email = await analysed(context, raw, blob_id, received_now(context))
     if not parse_fields(email.headers):
         raise SetError("invalidEmail", "The blob has no header fields")
     if whole["receivedAt"] is not None:

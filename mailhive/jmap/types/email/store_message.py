@@ -11,7 +11,7 @@ from mailhive.mail.analyse import analyse
 from mailhive.mail.quota import OverQuota, add_within_quota
 from mailhive.model.email import NewEmail
 
-__all__ = ["analysed", "filed", "stored"]
+__all__ = ["analysed", "filed", "received_now", "stored"]
 
 
 async def stored(context: Context, raw: bytes) -> str:
@@ -24,6 +24,11 @@ async def stored(context: Context, raw: bytes) -> str:
         raise
     blob_id: str = await writer.commit()
     return blob_id
+
+
+def received_now(context: Context) -> int:
+    """Now as `receivedAt`: in whole seconds, as the internal date is (RFC 8621 §4.1.1)."""
+    return context.now() // 1000 * 1000
 
 
 async def analysed(context: Context, raw: bytes, blob_id: str, received_at: int) -> NewEmail:
