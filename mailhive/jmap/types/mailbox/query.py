@@ -19,6 +19,9 @@ from mailhive.model.email import filter_names
 
 __all__ = ["query", "query_changes", "results"]
 
+#: Conditions tested on the reactor thread; more is work for another.
+_MANY = 2_000
+
 
 def _same(value: Any) -> Any:
     return value
