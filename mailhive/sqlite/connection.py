@@ -8,11 +8,15 @@ always the same.
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import apsw
 
-__all__ = ["Connection", "is_storage_failure"]
+__all__ = ["Connection", "OutOfTime", "is_storage_failure"]
+
+#: Steps of SQLite's machine between two looks at the clock: some tenths of a millisecond.
+_STEPS = 20_000
 
 #: What reads of several ids are padded to, so that few statements are compiled.
 _BATCHES = (1, 8, 64)
@@ -38,6 +42,10 @@ def is_storage_failure(error: BaseException) -> bool:
     return isinstance(error, _STORAGE_FAILURES)
 
 
+class OutOfTime(Exception):
+    """A statement took longer than it was given."""
+
+
 class Connection:
     """A connection to the file at `path`, which is made if it does not exist.
 
@@ -47,6 +55,7 @@ class Connection:
 
     def __init__(self, path: Path, *, busy_timeout: float = 10.0, cache: int = 2 << 20) -> None:
         self.path = path
+        self._interrupted = False
         if not path.exists():
             path.touch(mode=0o600)
         self._apsw = apsw.Connection(str(path))
@@ -111,6 +120,20 @@ class Connection:
             yield from self.rows(sql.replace("{ids}", "?" + ", ?" * (size - 1)), batch)
 
     @contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Raise `OutOfTime` when the statements of the block take longer."""
+        until = monotonic() + seconds
+        self._apsw.set_progress_handler(lambda: self._interrupted or monotonic() > until, _STEPS)
+        try:
+            yield
+        except apsw.InterruptError as error:
+            if self._interrupted:
+                raise
+            raise OutOfTime(f"not done within {seconds:g} s") from error
+        finally:
+            self._apsw.set_progress_handler(None)
+
+    @contextmanager
     def transaction(self, kind: str = "DEFERRED") -> Iterator[None]:
         """Begin; commit at the end, or roll back if the block raises."""
         self.execute(f"BEGIN {kind}")
@@ -120,6 +143,11 @@ class Connection:
         except BaseException:
             self.rollback()
             raise
+
+    def interrupt(self) -> None:
+        """Break off what runs, for good; from any thread."""
+        self._interrupted = True
+        self._apsw.interrupt()
 
     def rollback(self) -> None:
         """Undo the transaction unless SQLite has done so already."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -35,6 +35,8 @@ _GROUP_TIME = 0.2
 
 #: Connections kept for the next read on a thread.
 _SPARE = 1
+#: Reads of one file that run at a time, so that the pool is there for the others too.
+_READS = 2
 
 
 class Sessions(Protocol):
@@ -93,6 +95,9 @@ class Database:
         self._inline: Connection | None = None
         self._writer: Connection | None = None  # used by one thread at a time
         self._readers: deque[Connection] = deque()  # those not in use, _SPARE at most
+        self._reading: set[Connection] = set()  # those in use
+        self._read_slots = DeferredSemaphore(_READS)
+        self._closing = False
         self._queue: deque[_Job] = deque()
         self._open = False
         self._opening: list[Deferred[None]] = []  # reads that wait for it
@@ -178,7 +183,10 @@ class Database:
         return done
 
     async def close(self) -> None:
-        """Finish what was accepted and close the file."""
+        """Finish what was accepted and close the file; long reads are broken off."""
+        self._closing = True
+        for connection in list(self._reading):
+            connection.interrupt()
         while self._active:
             quiet: Deferred[None] = Deferred()
             self._waiting.append(quiet)
@@ -194,33 +202,43 @@ class Database:
         self._active += 1
         try:
             try:
-                return await self._threads.read(self._thread_read, fn, args)
+                return await self._read_when_free(fn, args)
             except Behind as behind:
-                while await self.write(behind.catch_up):
+                while not self._closing and await self.write(behind.catch_up):
                     pass
             try:
-                return await self._threads.read(self._thread_read, fn, args)
+                return await self._read_when_free(fn, args)
             except Behind:
                 # More came in meanwhile: nothing gets between in a write.
                 return await self.write(fn, *args)
         finally:
             self._finished(1)
 
+    def _read_when_free(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> Deferred[Any]:
+        return self._read_slots.run(self._threads.read, self._thread_read, fn, args)
+
     def _thread_read(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         connection = None
         try:
             connection = self._take_reader()
+            self._reading.add(connection)
+            if self._closing:
+                raise TemporaryFailure("The mail store is being closed")
             return self._run_reader(connection, False, fn, args)
         except Exception as error:
             if not is_storage_failure(error):
                 raise
             if connection is not None:
+                self._reading.discard(connection)
                 connection.close()
                 connection = None
+            if self._closing:
+                raise TemporaryFailure("The mail store is being closed") from error
             _log.failure("Reading {path} failed", path=str(self.path))
             raise TemporaryFailure("The mail store cannot be read now") from error
         finally:
             if connection is not None:
+                self._reading.discard(connection)
                 if len(self._readers) < _SPARE:
                     self._readers.append(connection)
                 else:

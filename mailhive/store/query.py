@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from mailhive.errors import NotFound
+from mailhive.errors import NotFound, UnsupportedFilter
 from mailhive.model.email import Comparator, EmailPage, EmailQuery
 from mailhive.model.window import Window
+from mailhive.sqlite.connection import OutOfTime
 from mailhive.store.cache import Results
 from mailhive.store.filters import (
     Expression,
@@ -43,6 +44,9 @@ _WALK = 800
 
 #: Results that are searched for an anchor on the reactor thread.
 _SCAN = 20_000
+
+#: Seconds that a query may take of a thread that all accounts share.
+_PATIENCE = 30.0
 
 _NEVER = -(2**63)
 
@@ -192,10 +196,14 @@ def _compute(reader: "Reader", query: EmailQuery) -> "array[int]":
     where = compile_filter(query.filter, numbers)
     order, parameters = _order(query.sort)
     mailbox = _base_mailbox(query)
-    rows = connection.all(
-        f"SELECT m.email, m.thread FROM mbx m WHERE m.mailbox = ? AND {where.sql} ORDER BY {order}",
-        (mailbox, *where.parameters, *parameters),
-    )
+    sql = f"SELECT m.email, m.thread FROM mbx m WHERE m.mailbox = ? AND {where.sql}"
+    try:
+        with connection.patience(_PATIENCE):
+            rows = connection.all(
+                f"{sql} ORDER BY {order}", (mailbox, *where.parameters, *parameters)
+            )
+    except OutOfTime:
+        raise UnsupportedFilter("The filter takes too long on this many Emails") from None
     if not query.collapse_threads:
         return array("q", [email for email, _ in rows])
     # RFC 8621 §4.4.3: the first Email of each Thread in the order of the sort.

@@ -8,10 +8,10 @@ import apsw
 import pytest
 from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
-from twisted.internet.defer import DeferredList, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.threads import deferToThread
 
-from mailhive.errors import CannotCalculateChanges, TemporaryFailure
+from mailhive.errors import CannotCalculateChanges, TemporaryFailure, UnsupportedFilter
 from mailhive.model.email import EmailQuery, FilterCondition
 from mailhive.sqlite.connection import Connection
 from mailhive.sqlite.migrations import SchemaError
@@ -44,6 +44,40 @@ async def test_everything_is_there_after_a_restart(open_store, check):
         == before
     )
     await store.stopService()
+
+
+@ensureDeferred
+async def test_a_filter_that_takes_too_long_is_refused(store, monkeypatch):
+    account = await store.create_account("alice")
+    mailbox = await store.write(account, inbox_of)
+    await store.write(account, file, [mailbox], *map(new_email, range(1, 20)))
+    query = EmailQuery(FilterCondition((("minSize", 1),)))
+    monkeypatch.setattr("mailhive.store.query._PATIENCE", -1)
+    monkeypatch.setattr("mailhive.sqlite.connection._STEPS", 1)
+    with pytest.raises(UnsupportedFilter):
+        await store.read(account, lambda r: r.query_emails(query))
+    monkeypatch.undo()
+    assert len((await store.read(account, lambda r: r.query_emails(query))).ids) == 19
+
+
+@ensureDeferred
+async def test_long_reads_are_broken_off_at_the_end(store):
+    account = await store.create_account("alice")
+    running = Deferred()
+
+    def endless(reader):
+        if reader.bounded:
+            raise Unbounded
+        reactor.callFromThread(lambda: running.called or running.callback(None))
+        return reader.connection.all(
+            "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c"
+        )
+
+    reads = [store.read(account, endless) for _ in range(5)]
+    await running
+    await store.stopService()
+    for succeeded, failure in await DeferredList(reads, consumeErrors=True):
+        assert not succeeded and failure.check(TemporaryFailure)
 
 
 def test_the_provider_builds_without_touching_the_disk(tmp_path):

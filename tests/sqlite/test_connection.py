@@ -1,0 +1,31 @@
+"""A connection and the time it is given."""
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from mailhive.sqlite.connection import Connection, OutOfTime
+
+ENDLESS = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c"
+
+
+def test_a_statement_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    connection = Connection(tmp_path / "x.sqlite")
+    with pytest.raises(OutOfTime), connection.transaction(), connection.patience(0.01):
+        connection.all(ENDLESS)
+    assert not connection.in_transaction
+    with connection.patience(60):
+        assert connection.value("SELECT 1") == 1
+    connection.close()
+
+
+def test_a_connection_can_be_broken_off(tmp_path: Path) -> None:
+    connection = Connection(tmp_path / "x.sqlite")
+    connection.define("break_off", lambda: connection.interrupt() or 0, 0)
+    with pytest.raises(apsw.InterruptError), connection.patience(60):
+        connection.all(ENDLESS.replace("VALUES (1)", "SELECT break_off()"))
+    # Also when it is told so before the statement begins.
+    with pytest.raises(apsw.InterruptError), connection.patience(60):
+        connection.all(ENDLESS)
+    connection.close()
