@@ -27,6 +27,7 @@ from mailhive.mail.collector import Collector
 from mailhive.mail.delivery import LocalDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
+from mailhive.push.hub import PushHub
 from mailhive.registry import provider
 from mailhive.sockets import open_sockets
 from mailhive.tls import server_context
@@ -63,6 +64,7 @@ class Services:
     strategies: tuple[Any, ...]  # IAuthenticationStrategy, in the order in which they are tried
     delivery: Any  # IDelivery
     jmap_api: JmapApi
+    hub: PushHub
     offload: Callable[..., Deferred[Any]]
     reactor: Any
     parent: MultiService
@@ -153,6 +155,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
 
     limits = limits_of(settings)
     accounts = Accounts(mail_store)
+    registry = Registry.load(settings.jmap.disabled_capabilities)
     return Services(
         config=settings,
         hostname=settings.server.hostname,
@@ -165,7 +168,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             directory=directory, accounts=accounts, blob_store=blobs, offload=offload, now=now
         ),
         jmap_api=JmapApi(
-            registry=Registry.load(),
+            registry=registry,
             limits=limits,
             store=mail_store,
             blobs=BlobAccess(blob_store=blobs, mail_store=mail_store, offload=offload),
@@ -178,6 +181,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             revision=_revision(settings),
             provisioning=settings.jmap.user_provisioning,
         ),
+        hub=PushHub(mail_store, registry.push_types, reactor),
         offload=offload,
         reactor=reactor,
         parent=parent,

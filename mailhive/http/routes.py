@@ -13,10 +13,11 @@ from werkzeug.routing import BaseConverter
 
 from mailhive.http import naming, ranges
 from mailhive.http.download import BlobSender
+from mailhive.http.eventsource import EventStream, event_options
 from mailhive.http.gate import Gate, Slots, route
 from mailhive.http.reply import Reply, plain_problem
 from mailhive.http.request import Request
-from mailhive.http.urls import SESSION, WELL_KNOWN, session_urls
+from mailhive.http.urls import EVENT_SOURCE, SESSION, WELL_KNOWN, session_urls
 from mailhive.jmap.errors import RequestError
 from mailhive.model.principal import Principal
 
@@ -32,6 +33,8 @@ _DOWNLOAD_HEADERS = (
     (b"Content-Security-Policy", b"default-src 'none'; sandbox"),
 )
 _METHODS = b"GET, HEAD, POST, OPTIONS"
+#: Event sources that a user may have open.
+MAX_STREAMS = 32
 
 
 class _Anything(BaseConverter):
@@ -44,7 +47,8 @@ class _Anything(BaseConverter):
 class Routes:
     """What one listener serves.
 
-    `api` is the `JmapApi`, `blobs` the `IBlobStore` that uploads go to.  `prefix`
+    `api` is the `JmapApi`, `blobs` the `IBlobStore` that uploads go to, `hub` the
+    `PushHub`.  `prefix`
     begins the URLs of the session; None means localhost and the port the client
     came to, and never what its Host header says.  A client that takes nothing
     of a download for `patience` seconds is dropped.
@@ -59,6 +63,7 @@ class Routes:
         gate: Gate,
         api: Any,
         blobs: Any,
+        hub: Any,
         *,
         reactor: IReactorTime,
         prefix: str | None = None,
@@ -73,6 +78,9 @@ class Routes:
         self._scheme = scheme
         self._patience = patience
         self._requests = Slots(api.limits.concurrent_requests, "maxConcurrentRequests")
+        self._hub = hub
+        self._streams: set[EventStream] = set()
+        self._streams_of = Slots(MAX_STREAMS, "event sources")
         self._uploads = Slots(api.limits.concurrent_uploads, "maxConcurrentUpload")
 
     @app.route(WELL_KNOWN, methods=["GET"])
@@ -191,6 +199,26 @@ class Routes:
             )
             await sender.send(start, end)
         return None
+
+    @app.route(EVENT_SOURCE, methods=["GET"])
+    @route
+    async def event_source(self, request: Request, principal: Principal) -> None:
+        """RFC 8620 §7.3."""
+        query = dict(parse_qsl(request.uri.partition(b"?")[2].decode("latin-1")))
+        options = event_options(query)
+        account_ids = await self._api.account_ids(principal)
+        stream = EventStream(request, options, self._reactor)
+        with self._streams_of.taken_by(principal.name):
+            self._streams.add(stream)
+            try:
+                await stream.run(self._hub, account_ids, request.header(b"last-event-id"))
+            finally:
+                self._streams.discard(stream)
+
+    def end_streams(self) -> None:
+        """End what would never end by itself, as the server is about to stop."""
+        for stream in tuple(self._streams):
+            stream.end()
 
     @app.handle_errors(HTTPException)
     def unroutable(self, request: Any, failure: Failure) -> None:

@@ -1,7 +1,7 @@
 """The site: what all connections of one JMAP listener share."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -50,6 +50,7 @@ class JmapSite(Site):
 
     A connection may be silent for `idle_timeout` seconds; a request must be in
     after `request_timeout` seconds and one more for each `minimum_rate` octets.
+    `before_drain()` ends requests that would never end by themselves.
 
     One event is logged for each request, without headers and query, as both may
     hold credentials.
@@ -70,6 +71,7 @@ class JmapSite(Site):
         idle_timeout: float = 60.0,
         request_timeout: float = 60.0,
         minimum_rate: int = 1_000,
+        before_drain: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
             fallback, timeout=idle_timeout, reactor=reactor, parsePOSTFormSubmission=False
@@ -82,6 +84,7 @@ class JmapSite(Site):
         ]
         self._request_timeout = request_timeout
         self._minimum_rate = minimum_rate
+        self._before_drain = before_drain
         self._drained: Deferred[None] | None = None
 
     def acceptableProtocols(self) -> list[bytes]:
@@ -152,6 +155,7 @@ class JmapSite(Site):
         Idle connections close at once, the others with their answer.
         """
         self.draining = True
+        self._before_drain()
         for channel in [channel for channel in self.channels if not channel.requests]:
             channel.loseConnection()
         if not self.channels:

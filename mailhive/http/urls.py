@@ -2,14 +2,15 @@
 
 from mailhive.jmap.session import SessionUrls
 
-__all__ = ["API", "SESSION", "WELL_KNOWN", "session_urls"]
+__all__ = ["API", "EVENT_SOURCE", "SESSION", "WELL_KNOWN", "session_urls"]
 
 WELL_KNOWN = "/.well-known/jmap"
 SESSION = "/jmap/session"
 API = "/jmap/api"
 _DOWNLOAD = "/jmap/download/{accountId}/{blobId}/{name}?accept={type}"
 _UPLOAD = "/jmap/upload/{accountId}/"
-_EVENT_SOURCE = "/jmap/eventsource?types={types}&closeafter={closeafter}&ping={ping}"
+EVENT_SOURCE = "/jmap/eventsource"
+_EVENTS = EVENT_SOURCE + "?types={types}&closeafter={closeafter}&ping={ping}"
 
 
 def session_urls(prefix: str) -> SessionUrls:
@@ -18,5 +19,5 @@ def session_urls(prefix: str) -> SessionUrls:
         api=prefix + API,
         download=prefix + _DOWNLOAD,
         upload=prefix + _UPLOAD,
-        event_source=prefix + _EVENT_SOURCE,
+        event_source=prefix + _EVENTS,
     )

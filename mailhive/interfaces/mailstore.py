@@ -74,7 +74,13 @@ class IMailReader(Interface):
     modseq = Attribute("The highest modseq of the account (int).")
 
     def state(type_name: str) -> int:
-        """The state of a type: `Mailbox`, `Thread`, `Email` or a record type."""
+        """The state of a type: `Mailbox`, `Thread`, `Email`, `EmailDelivery` or a record type.
+
+        `EmailDelivery` has no objects; it changes when an Email is added (RFC 8621 §1.5).
+        """
+
+    def states():
+        """A dict of type to state, of all types that have ever changed."""
 
     def changes(type_name: str, since: int, limit: int | None):
         """What changed after `since`, as `Changes` of at most `limit` ids in all.

@@ -102,6 +102,10 @@ class JmapApi:
             session_object(principal, accounts, self.registry, self.limits, urls, self.revision)
         )
 
+    async def account_ids(self, principal: Principal) -> list[str]:
+        """The accounts that the principal can reach."""
+        return list(await self._accounts(principal))
+
     async def may_upload(self, principal: Principal, account_id: str) -> None:
         """Return if the principal may upload to the account; else `RequestError` 404 or 403."""
         account = await self._account(principal, account_id)

@@ -7,7 +7,7 @@ Session capabilities, gating by `using` and documentation follow from it.
 """
 
 import pkgutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -18,7 +18,15 @@ from mailhive.jmap.capabilities import Capability
 from mailhive.jmap.checks import Check, is_any
 from mailhive.jmap.context import Context
 
-__all__ = ["REQUIRED", "DataType", "Followed", "Method", "Property", "Registry"]
+__all__ = [
+    "REQUIRED",
+    "DataType",
+    "Followed",
+    "Method",
+    "Property",
+    "Registry",
+    "optional_capabilities",
+]
 
 
 @frozen
@@ -32,6 +40,8 @@ class Followed:
     response: dict[str, Any]
     calls: tuple[tuple[str, dict[str, Any]], ...]
 
+
+_CORE = "urn:ietf:params:jmap:core"
 
 #: A method: `await method(context, arguments)` gives the response's arguments.
 Method = Callable[[Context, dict[str, Any]], Awaitable[dict[str, Any] | Followed]]
@@ -57,12 +67,16 @@ class Property:
 
 @frozen
 class DataType:
-    """A datatype: its properties, and its methods by full name (`Mailbox/get`)."""
+    """A datatype: its properties, and its methods by full name (`Mailbox/get`).
+
+    `push_only` are types without methods whose states are pushed beside its own.
+    """
 
     name: str
     capability: Capability
     properties: Mapping[str, Property] = field(factory=dict)
     methods: Mapping[str, Method] = field(factory=dict)
+    push_only: tuple[str, ...] = ()
 
 
 @frozen
@@ -72,6 +86,12 @@ class Registry:
     datatypes: Mapping[str, DataType]
     methods: Mapping[str, tuple[Capability, Method]]
     capabilities: Mapping[str, Capability]
+
+    @property
+    def push_types(self) -> frozenset[str]:
+        """The types whose states are pushed (RFC 8620 §7.1)."""
+        stateful = {name for name in self.datatypes if f"{name}/changes" in self.methods}
+        return frozenset(stateful).union(*(t.push_only for t in self.datatypes.values()))
 
     @classmethod
     def of(cls, datatypes: list[DataType]) -> "Registry":
@@ -89,9 +109,18 @@ class Registry:
         )
 
     @classmethod
-    def load(cls) -> "Registry":
-        """Our own types and those of other installed packages."""
+    def load(cls, disabled: Collection[str] = ()) -> "Registry":
+        """Our own types and those of other installed packages.
+
+        Without those of the capabilities whose URIs are `disabled`.
+        """
         package = import_module("mailhive.jmap.types")
         names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.ispkg)
         own = [import_module(f"{package.__name__}.{name}").DATATYPE for name in names]
-        return cls.of(own + [p.load() for p in entry_points(group="mailhive.datatype")])
+        types = own + [p.load() for p in entry_points(group="mailhive.datatype")]
+        return cls.of([t for t in types if t.capability.uri not in disabled])
+
+
+def optional_capabilities() -> list[str]:
+    """The URIs of all capabilities but the core, which nothing works without."""
+    return sorted(uri for uri in Registry.load().capabilities if uri != _CORE)

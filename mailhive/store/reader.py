@@ -82,6 +82,10 @@ class Reader:
         modseq = self.connection.value("SELECT modseq FROM type_state WHERE type = ?", (type_name,))
         return modseq or 0
 
+    def states(self) -> dict[str, int]:
+        self.sync()
+        return dict(self.connection.all("SELECT type, modseq FROM type_state"))
+
     def changes(self, type_name: str, since: int, limit: int | None) -> Changes:
         self.sync()
         return read_changes(self.connection, type_name, since, limit, self.examine)

@@ -168,6 +168,7 @@ class Writer(Reader):
         if thread is None:
             thread = self._new_thread()
         seq = self._log.next("Email")
+        self._log.note("EmailDelivery", seq)  # RFC 8621 §1.5
         self.connection.execute(
             "INSERT INTO email (id, thread, received_at, size, flags, createdseq, modseq, blob,"
             " mailboxes, keywords, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -166,7 +166,7 @@ def make_server(
     def offload(fn: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return maybeDeferred(fn, *args)
 
-    routes = Routes(Gate(chain, offload), api, blobs, reactor=reactor, prefix=prefix)
+    routes = Routes(Gate(chain, offload), api, blobs, None, reactor=reactor, prefix=prefix)
     site = JmapSite(
         {API.encode(): ApiResource(routes)},
         routes.app.resource(),

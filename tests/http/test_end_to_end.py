@@ -31,7 +31,7 @@ class Anybody:
 async def client(stores, listening, client_of):
     alice = await stores.user(ALICE, Limits(upload_size=1000))
     routes = Routes(
-        Gate(Anybody(), stores.context.offload), alice.api, stores.blob_store, reactor=reactor
+        Gate(Anybody(), stores.context.offload), alice.api, stores.blob_store, None, reactor=reactor
     )
     site = JmapSite(
         {API.encode(): ApiResource(routes)}, routes.app.resource(), name="jmap", reactor=reactor

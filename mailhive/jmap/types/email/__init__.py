@@ -9,6 +9,7 @@ from mailhive.jmap.types.email import copy
 from mailhive.jmap.types.email.create import prepare
 from mailhive.jmap.types.email.get import get
 from mailhive.jmap.types.email.import_ import import_
+from mailhive.jmap.types.email.parse import parse
 from mailhive.jmap.types.email.properties import PROPERTIES
 from mailhive.jmap.types.email.query import query
 from mailhive.jmap.types.email.set import EmailSetter
@@ -19,6 +20,7 @@ DATATYPE = DataType(
     name="Email",
     capability=MAIL,
     properties=PROPERTIES,
+    push_only=("EmailDelivery",),  # RFC 8621 §1.5
     methods={
         "Email/get": get,
         "Email/changes": changes_method("Email"),
@@ -28,5 +30,6 @@ DATATYPE = DataType(
             "Email", copy.PROPERTIES, EmailSetter, copy.originals, prepare=copy.prepare
         ),
         "Email/import": import_,
+        "Email/parse": parse,
     },
 )

@@ -1,0 +1,1 @@
+"""Push: what changed, told to those who are connected."""

@@ -1,0 +1,97 @@
+"""The hub: what a subscriber is told, and when (RFC 8620 §7)."""
+
+import pytest_twisted
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from mailhive.jmap.registry import Registry
+from mailhive.push.hub import GATHER, PushHub
+from mailhive.push.state import decode_push_state, encode_push_state
+from mailhive.testing.local import LocalStores, LocalUser
+
+MESSAGE = b"Subject: s\r\n\r\nbody\r\n"
+TYPES = Registry.load().push_types
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Za-z0-9_]{1,20}", fullmatch=True), st.integers(0, 2**63)))
+def test_push_states_come_back(modseqs: dict[str, int]) -> None:
+    assert decode_push_state(encode_push_state(modseqs)) == modseqs
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_push_state_or_none(text: str) -> None:
+    decoded = decode_push_state(text)
+    assert decoded is None or decode_push_state(encode_push_state(decoded)) == decoded
+
+
+class Listener:
+    """A subscriber that remembers."""
+
+    def __init__(self) -> None:
+        self.woken: Deferred[None] = Deferred()
+
+    def wake(self) -> None:
+        woken, self.woken = self.woken, Deferred()
+        woken.callback(None)
+
+
+async def settle() -> None:
+    await deferLater(reactor, GATHER * 3)
+
+
+def test_every_type_with_changes_is_pushed() -> None:
+    assert {"Mailbox", "Thread", "Email", "EmailDelivery"} <= TYPES
+    assert "Core" not in TYPES
+
+
+@pytest_twisted.ensureDeferred
+async def test_changes_that_come_together_are_told_as_one(
+    server: LocalUser, stores: LocalStores
+) -> None:
+    hub = PushHub(stores.mail_store, TYPES, reactor)
+    listener = Listener()
+    subscription = await hub.subscribe([server.account_id], None, None, listener.wake)
+    woken = listener.woken
+    email_id = await server.add(MESSAGE)
+    await server.call("Email/set", update={email_id: {"keywords/$seen": True}})
+    await woken
+    await settle()
+    changed, push_state = subscription.take()
+    states = changed[server.account_id]
+    assert states.keys() == {"Mailbox", "Thread", "Email", "EmailDelivery"}
+    assert states["Email"] == (await server.call("Email/get", ids=[]))["state"]
+    assert states["EmailDelivery"] != states["Email"]
+    assert subscription.take() is None
+    # Who was away since then has missed nothing; who was away before, all of it.
+    other = await hub.subscribe([server.account_id], None, push_state, listener.wake)
+    await settle()
+    assert other.take() is None
+    for old in ("", "nonsense!", encode_push_state({server.account_id: 0})):
+        late = await hub.subscribe([server.account_id], ["Email"], old, listener.wake)
+        changed, again = late.take()
+        assert changed == {server.account_id: {"Email": states["Email"]}}
+        assert again == push_state
+    subscription.stop()
+    await server.add(MESSAGE)
+    await settle()
+    assert subscription.take() is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_what_was_asked_for_wakes(server: LocalUser, stores: LocalStores) -> None:
+    hub = PushHub(stores.mail_store, TYPES, reactor)
+    email_id = await server.add(MESSAGE)
+    listener = Listener()
+    subscription = await hub.subscribe([server.account_id], ["EmailDelivery"], None, listener.wake)
+    woken = listener.woken
+    await server.call("Email/set", update={email_id: {"keywords/$seen": True}})
+    await settle()
+    assert not woken.called
+    assert subscription.take() is None
+    await server.add(MESSAGE)
+    await woken
+    changed, _ = subscription.take()
+    assert changed[server.account_id].keys() == {"EmailDelivery"}
