@@ -95,12 +95,18 @@ name = "alice"
 type = "individual"
 secret = "wonderland"
 email = ["alice@example.org"]
+member-of = ["team"]             # the account that the tests of copying copy to
 
 [[directory."memory".principals]]
 name = "bob"
 type = "individual"
 secret = "builder"
 email = ["bob@example.org"]
+
+[[directory."memory".principals]]
+name = "team"
+type = "group"
+email = ["team@example.org"]
 TOML
   (cd "$work" && exec "$twistd" --nodaemon --pidfile= mailhive -c mailhive.toml) >"$work/log" 2>&1 &
   daemon=$!

@@ -8,6 +8,7 @@ import msgspec
 
 from mailhive.mime import structure
 from mailhive.mime.body import plain_text
+from mailhive.mime.excerpts import Excerpts
 from mailhive.mime.headers import CONVENIENCE, parse_date_time
 from mailhive.mime.part import Part
 from mailhive.mime.scan import header_block
@@ -17,10 +18,12 @@ from mailhive.mime.transfer import decode
 from mailhive.mime.view import EmailView
 from mailhive.model.email import NewEmail, SearchText
 
-__all__ = ["MAX_SEARCH_CHARACTERS", "analyse"]
+__all__ = ["MAX_SEARCH_CHARACTERS", "analyse", "body_words", "word_ranges"]
 
 #: Characters of body text that are indexed.
 MAX_SEARCH_CHARACTERS = 1_000_000
+#: A character may take several octets, and an octet several in transfer.
+_OCTETS_PER_CHARACTER = 6
 #: Text parts and attached messages that are looked into.
 _MAX_PARTS = 200
 #: Levels of attached messages whose words are indexed with the message.
@@ -79,6 +82,27 @@ def analyse(raw: bytes, blob_id: str, received_at: int) -> NewEmail:
     )
 
 
+def body_words(email: EmailView, raw: bytes | Excerpts) -> str:
+    """The text that is searched as the body of a message: what `analyse` found in it.
+
+    Of `raw` no more is read than `word_ranges`.
+    """
+    words = _Words()
+    words.read(email, raw, 0)
+    return words.body()
+
+
+def word_ranges(email: EmailView) -> dict[int, int]:
+    """Start and length of the ranges of the message that have the words of its body."""
+    parts = [part for part in email.root.walk() if part.is_text or part.type in _MESSAGES]
+    return {p.body_start: min(p.body_end - p.body_start, _most(p)) for p in parts[:_MAX_PARTS]}
+
+
+def _most(part: Part) -> int:
+    """Octets of a part that are read."""
+    return MAX_SEARCH_CHARACTERS * _OCTETS_PER_CHARACTER if part.is_text else _MAX_ATTACHED_OCTETS
+
+
 class _Words:
     """The words of a message's text parts, and of the messages attached to it."""
 
@@ -91,7 +115,7 @@ class _Words:
         text = "\n".join(self.pieces)
         return text.replace("\0", "") if "\0" in text else text
 
-    def read(self, email: EmailView, raw: bytes, depth: int) -> dict[str | None, str]:
+    def read(self, email: EmailView, raw: bytes | Excerpts, depth: int) -> dict[str | None, str]:
         """Take the words of every part; returns the text of each text part by part id."""
         texts: dict[str | None, str] = {}
         for part in email.root.walk():
@@ -102,14 +126,13 @@ class _Words:
             if attached:
                 self._read_attached(part, raw, depth + 1)
             else:
-                # A character may take several octets, and an octet several in transfer.
-                text = plain_text(part, raw, self.room * 6)
+                text = plain_text(part, raw, self.room * _OCTETS_PER_CHARACTER)
                 texts[part.part_id] = text
                 self._take(text)
         return texts
 
-    def _read_attached(self, part: Part, raw: bytes, depth: int) -> None:
-        end = min(part.body_end, part.body_start + _MAX_ATTACHED_OCTETS)
+    def _read_attached(self, part: Part, raw: bytes | Excerpts, depth: int) -> None:
+        end = min(part.body_end, part.body_start + _most(part))
         attached_raw = decode(raw[part.body_start : end], part.encoding)
         attached = EmailView.scanned(attached_raw, "")
         self._take(attached["subject"] or "")

@@ -10,6 +10,9 @@ from mailhive.model.blobid import BlobSlice, split_blob_id
 
 __all__ = ["Blob", "BlobAccess"]
 
+#: Octets of a slice that are held while it is made a blob of its own.
+_CHUNK = 1_000_000
+
 
 @frozen
 class Blob:
@@ -77,6 +80,24 @@ class BlobAccess:
         if not await self.mail_store.read(account_id, lambda r: r.has_blob(blob_id)):
             raise BlobNotFound(blob_id)
         await self.blob_store.touch(blob_id)
+
+    async def keep_octets(self, account_id: str, blob: Blob) -> str:
+        """Make the octets of a blob of the account stay; the id of the stored blob they are in.
+
+        As `keep`, but a slice becomes a blob of its own.
+        """
+        if not split_blob_id(blob.id)[1]:
+            await self.keep(account_id, blob.id)
+            return blob.id
+        writer = self.blob_store.open_writer()
+        try:
+            for start in range(0, blob.size, _CHUNK):
+                writer.write(await blob.read(start, _CHUNK))
+        except BaseException:
+            writer.abort()
+            raise
+        stored: str = await writer.commit()
+        return stored
 
 
 def _plain_prefix(

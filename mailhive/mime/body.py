@@ -145,13 +145,13 @@ class BodyValue:
         }
 
 
-def body_text(part: Part, raw: bytes, limit: int | None = None) -> str:
+def body_text(part: Part, raw: bytes | Excerpts, limit: int | None = None) -> str:
     """The text of a `text/*` part of the message `raw`, of up to `limit` encoded octets."""
     end = part.body_end if limit is None else min(part.body_end, part.body_start + limit)
     return _decode_charset(part, transfer.decode(raw[part.body_start : end], part.encoding))[0]
 
 
-def plain_text(part: Part, raw: bytes, limit: int) -> str:
+def plain_text(part: Part, raw: bytes | Excerpts, limit: int) -> str:
     """The words of a `text/*` part, of up to `limit` encoded octets: HTML reduced to text."""
     text = body_text(part, raw, limit)
     return html_to_text(text) if part.type == "text/html" else text

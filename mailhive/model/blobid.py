@@ -13,6 +13,7 @@ from attrs import frozen
 
 __all__ = ["BlobSlice", "join_blob_id", "split_blob_id"]
 
+_PLAIN_END = re.compile(r"_(\d{1,15})_\d{1,15}_n\Z", re.ASCII)
 _SLICE = re.compile(r"_(\d{1,15})_(\d{1,15})_([nbq])", re.ASCII)
 
 
@@ -40,5 +41,13 @@ def split_blob_id(blob_id: str) -> tuple[str, tuple[BlobSlice, ...]]:
 
 
 def join_blob_id(base: str, part: BlobSlice) -> str:
-    """The id of a slice of `base`, which may itself be a slice."""
-    return f"{base}_{part.start}_{part.length}_{part.encoding}"
+    """The id of a slice of `base`, which may itself be a slice.
+
+    A slice of a slice that is not encoded is one of what that was taken of, so
+    that the ids of messages in messages do not grow.
+    """
+    start = part.start
+    if (plain := _PLAIN_END.search(base)) is not None:
+        start += int(plain[1])
+        base = base[: plain.start()]
+    return f"{base}_{start}_{part.length}_{part.encoding}"

@@ -16,9 +16,10 @@ from attrs import frozen
 
 from mailhive.errors import UnsupportedFilter
 from mailhive.model.email import FilterCondition, FilterOperator
+from mailhive.model.fulltext import phrases
 from mailhive.store.flags import ATTACHMENT, KEYWORD_FLAGS
 from mailhive.store.ids import mailbox_number
-from mailhive.store.search import FIELDS, match_expression, phrases
+from mailhive.store.search import FIELDS, match_expression
 
 __all__ = [
     "Expression",

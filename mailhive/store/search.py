@@ -1,27 +1,11 @@
-"""Full text: what a word is, and how a search text is matched (RFC 8621 §4.4.1).
+"""The full-text index of an account: its columns, and how it is asked (RFC 8621 §4.4.1)."""
 
-Text is folded before it is indexed and before it is looked for.  Case and
-diacritics are dropped, compatibility forms (full width, ligatures) become the
-plain ones.  A token is a run of letters, digits and the vowel signs between
-them; everything else separates.  Scripts that write no space between words
-(Han, kana, Hangul, Thai, Lao, Khmer, Myanmar) have a token per character, so
-that a run of them is found anywhere.
-
-A search text is divided by white space into words, all of which have to occur
-in the field; `text` lets each occur in a field of its own.  What is within
-matching `"` or `'` is one phrase, in which a backslash escapes these and itself.
-A word of several tokens (`bob@example.org`, 東京) is a phrase too.  Tokens match
-whole.  Words without a token are passed over; a text of nothing but such words
-matches nothing.  The empty text matches everything.
-"""
-
-import re
-import unicodedata
 from collections.abc import Mapping
 
 from mailhive.model.email import SearchText
+from mailhive.model.fulltext import fold
 
-__all__ = ["FIELDS", "fold", "match_expression", "phrases", "search_columns"]
+__all__ = ["FIELDS", "match_expression", "search_columns"]
 
 #: Property of a FilterCondition to the column it looks in; None for any.
 FIELDS: Mapping[str, str | None] = {
@@ -33,72 +17,6 @@ FIELDS: Mapping[str, str | None] = {
     "subject": "subject",
     "body": "body",
 }
-
-_QUOTED = re.compile(r"""(?<!\S)(["'])((?:\\.|(?!\1)[^\\])*)\1(?!\S)""", re.DOTALL)
-_ESCAPE = re.compile(r"""\\(["'\\])""")
-_ASCII_SEPARATORS = re.compile(r"[^a-z0-9]+")
-
-#: Ranges of the scripts that are split into characters.
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Myanmar
-    (0x1100, 0x11FF),  # Hangul jamo
-    (0x1780, 0x17FF),  # Khmer
-    (0x2E80, 0x2FDF),  # Han radicals
-    (0x3005, 0x3007),
-    (0x3021, 0x303C),
-    (0x3040, 0x318F),  # Hiragana, Katakana, Bopomofo, Hangul compatibility jamo
-    (0x31A0, 0x4DBF),
-    (0x4E00, 0x9FFF),  # Han
-    (0xA960, 0xA97F),
-    (0xA9E0, 0xA9FF),
-    (0xAA60, 0xAA7F),
-    (0xAC00, 0xD7FF),  # Hangul
-    (0xF900, 0xFAFF),
-    (0x1AFF0, 0x1B16F),
-    (0x20000, 0x3FFFF),  # Han
-)
-
-
-class _Strip(dict[int, str | None]):
-    """Drops the combining marks that are diacritics, of decomposed text."""
-
-    def __missing__(self, code: int) -> str | None:
-        # Canonical combining classes 10 to 35 are Hebrew and Arabic points, 200 to
-        # 240 what is set above and below Latin, Greek and Cyrillic letters.  The
-        # others (kana voicing, nukta, virama, Thai vowels) make another letter.
-        combining = unicodedata.combining(chr(code))
-        kept = None if 10 <= combining <= 35 or 200 <= combining <= 240 else chr(code)
-        self[code] = kept
-        return kept
-
-
-class _Split(dict[int, str]):
-    """Puts spaces for separators, and around characters that stand alone."""
-
-    def __missing__(self, code: int) -> str:
-        char = chr(code)
-        if not (char.isalnum() or unicodedata.category(char)[0] == "M"):
-            result = " "
-        elif any(first <= code <= last for first, last in _UNSPACED):
-            result = f" {char} "
-        else:
-            result = char
-        self[code] = result
-        return result
-
-
-_STRIP = _Strip()
-_SPLIT = _Split()
-
-
-def fold(text: str) -> str:
-    """The tokens of `text`, separated by single spaces."""
-    if text.isascii():
-        return _ASCII_SEPARATORS.sub(" ", text.lower()).strip()
-    text = unicodedata.normalize("NFKD", text).casefold()
-    text = unicodedata.normalize("NFKD", text).translate(_STRIP)
-    return " ".join(unicodedata.normalize("NFC", text).translate(_SPLIT).split())
 
 
 def search_columns(search: SearchText) -> tuple[str, ...]:
@@ -112,21 +30,6 @@ def search_columns(search: SearchText) -> tuple[str, ...]:
         fold(search.body),
         fold(search.attachments),
     )
-
-
-def phrases(text: str) -> tuple[str, ...] | None:
-    """What has to occur: folded phrases, each once.  None if nothing can match."""
-    if not text.strip():
-        return ()
-    found: dict[str, None] = {}
-    rest = 0
-    for match in _QUOTED.finditer(text):
-        found.update(dict.fromkeys(map(fold, text[rest : match.start()].split())))
-        found[fold(_ESCAPE.sub(r"\1", match[2]))] = None
-        rest = match.end()
-    found.update(dict.fromkeys(map(fold, text[rest:].split())))
-    found.pop("", None)
-    return tuple(found) or None
 
 
 def match_expression(field: str, wanted: tuple[str, ...]) -> str:

@@ -3,13 +3,10 @@
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pytest_twisted import ensureDeferred
 
 from mailhive.errors import UnsupportedFilter
 from mailhive.model.email import EmailQuery, FilterCondition, SearchText
-from mailhive.store.search import fold, phrases
 from mailhive.testing.conformance.mailstore_model import text_matches
 from mailhive.testing.conformance.mailstore_samples import file, inbox_of, new_email
 
@@ -85,39 +82,6 @@ async def test_search_gives_the_same_answers_as_a_plain_scan(store):
         assert set(found) == expected, (field, text)
         hits += len(expected)
     assert hits > 500
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", ()),
-        ("  \n ", ()),
-        ("...", None),
-        ('"" *', None),
-        ("one two one", ("one", "two")),
-        ("Ünïcode ＦＵＬＬ", ("unicode", "full")),
-        ('"one two" three', ("one two", "three")),
-        ("'one two' three", ("one two", "three")),
-        (r'"say \"two\" words"', ("say two words",)),
-        (r"'it\'s'", ("it s",)),
-        ("don't can't", ("don t", "can t")),
-        ('"open', ("open",)),
-        ("bob@example.org", ("bob example org",)),
-        ("東京tokyo", ("東 京 tokyo",)),
-        ('a" OR "b', ("a", "or", "b")),
-        ("x\x00y\ud800z", ("x y z",)),
-    ],
-)
-def test_a_search_text_becomes_phrases(text, expected):
-    assert phrases(text) == expected
-
-
-@given(st.text())
-def test_folded_text_is_made_of_plain_tokens(text):
-    folded = fold(text)
-    assert folded == " ".join(folded.split(" ")).strip()
-    assert not any(char.isascii() and not (char.isalnum() or char == " ") for char in folded)
-    folded.encode()
 
 
 @ensureDeferred

@@ -78,12 +78,12 @@ async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked_email_properties(
-    wanted: Sequence[str] | None, default: tuple[str, ...]
+    wanted: Sequence[str] | None, default: tuple[str, ...], always: tuple[str, ...] = ("id",)
 ) -> tuple[str, ...]:
-    """The properties to return, `id` first; invalidArguments for one that cannot be had."""
+    """The properties to return, `always` first; invalidArguments for one that cannot be had."""
     if wanted is None:
         return default
-    return _checked(("id", *wanted), is_email_property)
+    return _checked((*always, *wanted), is_email_property)
 
 
 def body_options(values: Mapping[str, Any]) -> BodyOptions:

@@ -10,7 +10,14 @@ from mailhive.mime.part import Part
 from mailhive.mime.view import EmailView
 from mailhive.model.email import EmailRow
 
-__all__ = ["BodyOptions", "email_object", "needs_structure", "value_parts", "view_of"]
+__all__ = [
+    "BodyOptions",
+    "email_object",
+    "message_object",
+    "needs_structure",
+    "value_parts",
+    "view_of",
+]
 
 _BODY = frozenset({"bodyStructure", "textBody", "htmlBody", "attachments"})
 
@@ -58,13 +65,39 @@ def email_object(
             email[name] = getattr(summary, attribute)
         elif name == "bodyValues":
             email[name] = {}
-        elif name in _BODY:
-            assert view is not None
-            email[name] = view.body(name, options.properties)
         else:
             assert view is not None
-            email[name] = view[name]
+            email[name] = _from_message(view, name, options)
     return email
+
+
+def message_object(
+    view: EmailView, raw: bytes, properties: Sequence[str], options: BodyOptions
+) -> dict[str, Any]:
+    """The Email with these properties that `raw`, which `view` reads, would be.
+
+    Metadata that only an Email in a mailbox has is null (RFC 8621 §4.9).
+    """
+    email: dict[str, Any] = {}
+    for name in properties:
+        if name == "blobId":
+            email[name] = view.blob_id
+        elif name == "size":
+            email[name] = len(raw)
+        elif name in METADATA:
+            email[name] = None
+        elif name == "preview":
+            email[name] = view.preview(raw)
+        elif name == "bodyValues":
+            parts = value_parts(view, options)
+            email[name] = view.body_values(raw, parts, options.max_octets)
+        else:
+            email[name] = _from_message(view, name, options)
+    return email
+
+
+def _from_message(view: EmailView, name: str, options: BodyOptions) -> Any:
+    return view.body(name, options.properties) if name in _BODY else view[name]
 
 
 def value_parts(view: EmailView, options: BodyOptions) -> list[Part]:
