@@ -18,7 +18,15 @@ from attrs import frozen
 
 from mailhive.errors import MailhiveError
 
-__all__ = ["ROLES", "Provider", "ProviderError", "provider", "provider_names", "providers"]
+__all__ = [
+    "ROLES",
+    "Provider",
+    "ProviderError",
+    "optional_capabilities",
+    "provider",
+    "provider_names",
+    "providers",
+]
 
 #: Role (as the configuration calls it) to what a provider of it makes.
 ROLES = {
@@ -80,6 +88,16 @@ def provider(role: str, name: str) -> Provider:
 def providers(role: str) -> dict[str, Provider]:
     """Every provider of a role by its `type` name."""
     return {name: provider(role, name) for name in provider_names(role)}
+
+
+def optional_capabilities() -> list[str]:
+    """The URIs of the JMAP capabilities that can be disabled.
+
+    Those who know are found by entry point too, as the configuration, which
+    asks, is below them.
+    """
+    points = entry_points(group="mailhive.capabilities")
+    return sorted({uri for point in points for uri in point.load()()})
 
 
 def _origin(point: EntryPoint) -> str:

@@ -8,6 +8,8 @@ from attrs.validators import optional
 from mailhive.config.fields import HttpHeader, absolute_url, at_least, doc, lasts
 from mailhive.config.problems import Found
 from mailhive.config.units import Duration, Size, format_size
+from mailhive.config.values import quoted
+from mailhive.registry import optional_capabilities
 
 __all__ = [
     "JmapEmail",
@@ -177,9 +179,25 @@ class JmapSettings:
             "Whether a user of the directory who has no account gets one at the first login."
         ),
     )
+    disabled_capabilities: tuple[str, ...] = field(
+        default=(),
+        metadata=doc(
+            "URIs of capabilities to take away, as `urn:ietf:params:jmap:mail`: from the session, "
+            "from what a request may use, and all of their methods. The core cannot be."
+        ),
+    )
     http: JmapHttp = field(factory=JmapHttp, metadata=doc(""))
     limits: JmapLimits = field(factory=JmapLimits, metadata=doc(""))
     upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))
     email: JmapEmail = field(factory=JmapEmail, metadata=doc(""))
     vacation: JmapVacation = field(factory=JmapVacation, metadata=doc(""))
     strategies: dict[str, Any] = field(factory=dict, metadata={"key": False})
+
+    def problems(self) -> Found:
+        if not self.disabled_capabilities:
+            return
+        optional = optional_capabilities()
+        for index, uri in enumerate(self.disabled_capabilities):
+            if uri not in optional:
+                message = f"{quoted([uri])} cannot be disabled; allowed: {quoted(optional)}"
+                yield ("disabled-capabilities", index), message

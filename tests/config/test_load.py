@@ -103,6 +103,14 @@ MISTAKES = {
         "does nothing"),
     "URL prefix": ("5:directory = 'memory'\nurl-prefix = 'mail.example.org'", 6,
                    "jmap.url-prefix", "has no scheme"),
+    "disabled capability": (
+        "5:directory='memory'\ndisabled-capabilities = ['urn:ietf:params:jmap:mail',\n'urn:x']", 7,
+        "jmap.disabled-capabilities[1]",
+        '"urn:x" cannot be disabled; allowed: "urn:ietf:params:jmap:'),
+    "disabled core": (
+        "5:directory = 'memory'\ndisabled-capabilities = 'urn:ietf:params:jmap:core'", 6,
+        "jmap.disabled-capabilities[0]",
+        '"urn:ietf:params:jmap:core" cannot be disabled; allowed: "urn:ietf:params:jmap:'),
     "attachments": ("+[jmap.email]\nmax-size = '10M'\nmax-size-attachments = '7M'", 10,
                     "jmap.email.max-size-attachments", "at most 6700K"),
     "attachments by default": ("+[jmap.email]\nmax-size = '10M'", 8,
