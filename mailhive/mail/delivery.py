@@ -18,7 +18,18 @@ from mailhive.model.email import NewEmail
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
 
-__all__ = ["LocalDelivery"]
+__all__ = ["Delivered", "LocalDelivery"]
+
+
+@frozen
+class Delivered:
+    """A message that was filed into the account of a principal, for good."""
+
+    envelope: Envelope
+    email: NewEmail
+    principal: Principal
+    account_id: str
+    email_id: str
 
 
 @implementer(IDelivery)
@@ -29,6 +40,9 @@ class LocalDelivery:
     A peer of SMTP is told one thing for all its recipients and sends to all of
     them again if that was a failure (RFC 5321 §4.2.5), so when one account
     cannot take the message now it is taken out of the others.
+
+    Each of `observers` is called once for every account that has the message.
+    What they do has no bearing on the outcome, so they return at once.
     """
 
     directory: Any  # IDirectory
@@ -36,6 +50,7 @@ class LocalDelivery:
     blob_store: Any  # IBlobStore
     offload: Callable[..., Any]
     now: Callable[[], int]
+    observers: tuple[Callable[[Delivered], None], ...] = ()
     _log = Logger()
 
     def check_recipient(self, address: str) -> Deferred[bool]:
@@ -57,25 +72,39 @@ class LocalDelivery:
                 reached.update((p.name, p) for p in principals)
             raw = await self.blob_store.read(blob_id)
             email = await self.offload(analyse, raw, blob_id, self.now())
-            await self._file(email, list(reached.values()))
+            filed = await self._file(email, list(reached.values()))
         except OverQuota as error:
             return _all(envelope, 452, "4.2.2", str(error))
         except TemporaryFailure as error:
             self._log.warn("Delivery put off: {reason}", reason=str(error), blob=blob_id)
             return _all(envelope, 451, "4.3.0", "Cannot deliver now, try again later")
+        for principal, account_id, email_id in filed:
+            self._tell(Delivered(envelope, email, principal, account_id, email_id))
         return _all(envelope, 250, "2.1.5", "Delivered")
 
-    async def _file(self, email: NewEmail, principals: list[Principal]) -> None:
-        """Into every inbox; when one fails, out of the others and raise why."""
+    def _tell(self, delivered: Delivered) -> None:
+        for observer in self.observers:
+            try:
+                observer(delivered)
+            except Exception:
+                self._log.failure("An observer of delivery failed")
+
+    async def _file(
+        self, email: NewEmail, principals: list[Principal]
+    ) -> list[tuple[Principal, str, str]]:
+        """Into every inbox; when one fails, out of the others and raise why.
+
+        Returns each principal with the ids of account and Email.
+        """
         results = await DeferredList(
             [ensureDeferred(self._file_one(email, p)) for p in principals], consumeErrors=True
         )
         failures: list[Any] = [value for succeeded, value in results if not succeeded]
         if not failures:
-            return
+            return [value for _, value in results]
         for succeeded, value in results:
             if succeeded:
-                account_id, email_id = value
+                _, account_id, email_id = value
                 await self.accounts.store.write(account_id, _destroy, email_id)
         for failure in failures:
             if not failure.check(TemporaryFailure):
@@ -84,12 +113,12 @@ class LocalDelivery:
             (f.value for f in failures if f.check(OverQuota)), TemporaryFailure("store failure")
         )
 
-    async def _file_one(self, email: NewEmail, principal: Principal) -> tuple[str, str]:
+    async def _file_one(self, email: NewEmail, principal: Principal) -> tuple[Principal, str, str]:
         account_id = await self.accounts.ensure(principal)
         email_id = await self.accounts.store.write(
             account_id, _add_to_inbox, email, principal.quota
         )
-        return account_id, email_id
+        return principal, account_id, email_id
 
 
 def _add_to_inbox(writer: Any, email: NewEmail, quota: int | None) -> str:
