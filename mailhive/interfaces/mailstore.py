@@ -132,6 +132,16 @@ class IMailReader(Interface):
         `NotFound` when `anchor` is not among the results.
         """
 
+    def query_email_changes(
+        query, since: int, *, up_to: str | None = None, calculate_total: bool = False
+    ):
+        """The `QueryChanges` of the results since the Email state `since` (RFC 8620 §5.6).
+
+        When the query looks only at what never changes and `up_to` is among the
+        results, what was added after it is left out.  `CannotCalculateChanges` as
+        for `changes`.
+        """
+
     def email_with_blob(blob_id: str) -> str | None:
         """The id of an Email whose message is that blob, if there is one."""
 
@@ -174,7 +184,8 @@ class IMailWriter(IMailReader):
         its thread subject (RFC 8621 §3), the oldest such thread if several do,
         else starts one.  `mailbox_ids` is not empty and names existing mailboxes.
         Counts, query indexes, thread and change log follow in the same commit;
-        full-text is searchable from the next read on.
+        full-text is searchable from the next read on.  An upload of its blob is one
+        no more: the Email is what refers to it.
         """
 
     def update_email(email_id: str, *, mailbox_ids=None, keywords=None) -> None:

@@ -169,6 +169,7 @@ class Writer(Reader):
             thread = self._new_thread()
         seq = self._log.next("Email")
         self._log.note("EmailDelivery", seq)  # RFC 8621 §1.5
+        self._forget_upload(email.blob_id)  # the Email refers to it from now on
         self.connection.execute(
             "INSERT INTO email (id, thread, received_at, size, flags, createdseq, modseq, blob,"
             " mailboxes, keywords, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

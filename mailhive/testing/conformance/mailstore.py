@@ -178,9 +178,9 @@ class MailStoreConformance(ContentsConformance):
         with pytest.raises(NotFound):
             await store.write(account, lambda w: w.destroy_email("M1"))
         await store.write(account, file, [mailbox], new_email())
-        states = await store.read(
-            account, lambda r: {name: r.state(name) for name in ("Email", "Mailbox", "Thread")}
-        )
+        states = await store.read(account, lambda r: r.states())
+        assert states.keys() == {"Email", "EmailDelivery", "Mailbox", "Thread"}
+        assert await store.read(account, lambda r: {n: r.state(n) for n in states}) == states
         assert heard[0] == StateChange(account, {"Mailbox": 1})
         assert heard[1:] == [StateChange(account, states)]
 

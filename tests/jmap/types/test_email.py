@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from mailhive.jmap.errors import RequestError
+from mailhive.jmap.limits import Limits
+
 MESSAGE = b"""\
 Received: from a by b; Tue, 1 Oct 2024 10:00:00 +0200\r
 Message-ID: <1@example.org>\r
@@ -461,3 +464,15 @@ async def test_query(server: Any) -> None:
     ):
         result = await server.call("Email/query", **arguments)
         assert result["error"]["type"] == error, arguments
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_imported_no_longer_counts_as_an_upload(server: Any, stores: Any) -> None:
+    small = await stores.user(server.principal, Limits(upload_quota=len(MESSAGE) + 10))
+    await small.add(MESSAGE)
+    waiting = await small.upload(b"waiting")
+    await small.add(MESSAGE + b"\r\n")
+    assert await small.download(waiting) == b"waiting"
+    await small.upload(bytes(len(MESSAGE) + 5))
+    with pytest.raises(RequestError):
+        await small.download(waiting)
