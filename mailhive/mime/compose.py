@@ -24,7 +24,7 @@ _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _LINE_END = re.compile(r"[\r\n\v\f\x85\u2028\u2029]+[ \t]*")
 _FOLD = re.compile(r"\r?\n(?=[ \t]+[^ \t\r\n])")
 _WORDS = re.compile(r"[ \t]*[^ \t]+|[ \t]+")
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+(?: [A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]+)*")
+_ATOM = re.compile(r"[!#$%&'*+\-/=?^_`{|}~0-9A-Za-z]+")
 _PLAIN_ADDRESS = re.compile(r"[^\s\"()<>\[\]:;,\\@]+@[^\s\"()<>:;,\\@]+")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$&+\-.^_`{|}~]+")
 _OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
@@ -105,8 +105,8 @@ def _text(value: str) -> list[str]:
 def _phrase(name: str) -> list[str]:
     """A display-name as words."""
     if "=?" not in name and len(name) < _MAX_LINE // 4:
-        if _ATOMS.fullmatch(name):
-            return [" " + word for word in name.split(" ")]
+        if _ATOM.fullmatch(name):
+            return [" " + name]
         if name.isascii() and name == name.strip():
             return [f' "{_escape(name)}"']
     return [" " + word for word in encode_words(name)]

@@ -115,6 +115,14 @@ def test_raw_values(value: str) -> None:
     assert read_back("header:X-Test", value) == value
 
 
+def test_names_of_several_words_are_quoted() -> None:
+    wanted = parse_header_property("header:X-Test:asAddresses")
+    message = made(
+        [(wanted, [{"name": "Joe B.", "email": "j@x"}, {"name": "Joe", "email": "k@x"}])]
+    )
+    assert b'X-Test: "Joe B." <j@x>, Joe <k@x>\r\n' in message
+
+
 def test_raw_values_begin_with_a_space() -> None:
     assert read_back("header:X-Test", "a") == " a"
 
