@@ -1,4 +1,4 @@
-"""Results of Email queries, kept until the account's Emails change."""
+"""Results of Email queries, kept to be answered from and to be carried forward."""
 
 from array import array
 from collections import OrderedDict
@@ -30,13 +30,12 @@ class QueryCache:
         self._left = size
         self._entries: OrderedDict[tuple[str, EmailQuery], Results] = OrderedDict()
 
-    def get(self, account_id: str, query: EmailQuery, state: int) -> Results | None:
-        """The results at exactly that state, if they are still here."""
+    def get(self, account_id: str, query: EmailQuery) -> Results | None:
+        """The results at the last state that was asked for, if they are still here."""
         with self._lock:
             results = self._entries.get((account_id, query))
-            if results is None or results.state != state:
-                return None
-            self._entries.move_to_end((account_id, query))
+            if results is not None:
+                self._entries.move_to_end((account_id, query))
             return results
 
     def put(self, account_id: str, query: EmailQuery, results: Results) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from zope.interface import implementer
 
 from mailhive.interfaces.mailstore import IMailReader
-from mailhive.model.changes import Changes
+from mailhive.model.changes import Changes, QueryChanges
 from mailhive.model.email import EmailPage, EmailQuery, EmailRow, MailboxCounts, Record
 from mailhive.model.ids import is_id
 from mailhive.model.window import Window
@@ -23,7 +23,7 @@ from mailhive.store.ids import (
     thread_id,
     thread_number,
 )
-from mailhive.store.query import query_emails
+from mailhive.store.query import query_changes, query_emails
 from mailhive.store.signals import Behind, Unbounded
 from mailhive.store.textindex import index_some, is_behind
 
@@ -193,6 +193,17 @@ class Reader:
         self.sync()
         window = Window(position, anchor, anchor_offset, limit)
         return query_emails(self, query, window, calculate_total)
+
+    def query_email_changes(
+        self,
+        query: EmailQuery,
+        since: int,
+        *,
+        up_to: str | None = None,
+        calculate_total: bool = False,
+    ) -> QueryChanges:
+        self.sync()
+        return query_changes(self, query, since, up_to, calculate_total)
 
     def prepare_search(self) -> None:
         """Called before the text index is used: it has to hold all there is."""

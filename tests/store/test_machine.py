@@ -9,14 +9,14 @@ from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 
-from mailhive.store import query
+from mailhive.store import listview
 from mailhive.testing.conformance.mailstore_machine import MailStoreMachine
 
 
 @pytest.mark.parametrize("reach", [800, 3], ids=["walks", "arrays"])
 @ensureDeferred
 async def test_random_histories_agree_with_the_model(store, check, reach, monkeypatch):
-    monkeypatch.setattr(query, "_WALK", reach)
+    monkeypatch.setattr(listview, "REACH", reach)
 
     class Machine(MailStoreMachine):
         pass

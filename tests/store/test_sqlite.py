@@ -52,7 +52,7 @@ async def test_a_filter_that_takes_too_long_is_refused(store, monkeypatch):
     mailbox = await store.write(account, inbox_of)
     await store.write(account, file, [mailbox], *map(new_email, range(1, 20)))
     query = EmailQuery(FilterCondition((("minSize", 1),)))
-    monkeypatch.setattr("mailhive.store.query._PATIENCE", -1)
+    monkeypatch.setattr("mailhive.store.results._PATIENCE", -1)
     monkeypatch.setattr("mailhive.sqlite.connection._STEPS", 1)
     with pytest.raises(UnsupportedFilter):
         await store.read(account, lambda r: r.query_emails(query))

@@ -5,6 +5,7 @@ random; and from every state it ever had, `changes` with any limit must lead a
 client to the present.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -130,6 +131,8 @@ class MailStoreMachine(RuleBasedStateMachine):
         self.account = self.wait(self.store.create_account, f"machine {MailStoreMachine.names}")
         self.model = ModelAccount()
         self.history: list[dict[str, tuple[int, Mapping[str, Any]]]] = []
+        self.past: list[tuple[int, ModelAccount]] = []  # with the Email state
+        self.queries: list[EmailQuery] = []  # as clients do, the same ones are asked again
 
     @initialize()
     def begin(self) -> None:
@@ -258,7 +261,7 @@ class MailStoreMachine(RuleBasedStateMachine):
         calculate_total=st.booleans(),
     )
     def query(self, data: Any, position: int, limit: int | None, calculate_total: bool) -> None:
-        query = data.draw(queries(st.sampled_from([*self.model.mailboxes, "none"])))
+        query = self._draw_query(data)
         expected = self.model.query(query)
         page = self._read(
             lambda r: r.query_emails(
@@ -277,6 +280,42 @@ class MailStoreMachine(RuleBasedStateMachine):
             )
             start = max(0, index - 1)
             assert (page.position, page.ids) == (start, tuple(expected[start : start + 2]))
+
+    @rule(data=st.data(), choice=choices, partial=st.booleans(), calculate_total=st.booleans())
+    def query_changes(self, data: Any, choice: int, partial: bool, calculate_total: bool) -> None:
+        """A client brings the results of an earlier day up to date."""
+        query = self._draw_query(data)
+        since, then = self.past[choice % len(self.past)]
+        old, new = then.query(query), self.model.query(query)
+        # RFC 8620 §5.6: what a client did not fetch of the results is None.
+        known: list[str | None] = list(old)
+        up_to = None
+        if partial and old:
+            up_to = old[choice % len(old)]
+            known = [*old[: old.index(up_to) + 1], *[None] * (len(old) - old.index(up_to) - 1)]
+        found = self._read(
+            lambda r: r.query_email_changes(
+                query, since, up_to=up_to, calculate_total=calculate_total
+            )
+        )
+        assert found.state == self.past[-1][0]
+        assert set(found.removed) <= set(then.emails)
+        assert len(set(found.removed)) == len(found.removed)
+        assert [index for _, index in found.added] == sorted({index for _, index in found.added})
+        assert all(new[index] == email for email, index in found.added)
+        assert not calculate_total or found.total == len(new)
+        known = [email for email in known if email not in found.removed]
+        for email, index in found.added:
+            known += [None] * (index - len(known))
+            known.insert(index, email)
+        if None in known:
+            known = known[: known.index(None)]
+        elif up_to is None:
+            assert len(known) == len(new)
+        assert known == new[: len(known)]
+        assert up_to not in new or up_to in known
+        if since == self.past[-1][0]:
+            assert found.removed == found.added == ()
 
     @rule(choice=choices, limit=st.none() | st.integers(1, 4))
     def catch_up(self, choice: int, limit: int | None) -> None:
@@ -316,6 +355,7 @@ class MailStoreMachine(RuleBasedStateMachine):
         assert {wire: record.data for wire, record in mailboxes.items()} == model.mailboxes
         assert size == sum(e.new.size for e in model.emails.values())
         self.check(self.account)
+        self.past.append((states[0], copy.deepcopy(model)))
         self.history.append(
             {
                 "Email": (states[0], {k: (v.mailbox_ids, v.keywords) for k, v in emails.items()}),
@@ -323,6 +363,14 @@ class MailStoreMachine(RuleBasedStateMachine):
                 "Mailbox": (states[2], {k: (v.data, counts[k]) for k, v in mailboxes.items()}),
             }
         )
+
+    def _draw_query(self, data: Any) -> EmailQuery:
+        asked = data.draw(st.none() | st.integers(0, 3), "one asked before")
+        if asked is None or asked >= len(self.queries):
+            mailboxes = st.sampled_from([*self.model.mailboxes, "none"])
+            self.queries.insert(0, data.draw(queries(mailboxes)))
+            return self.queries[0]
+        return self.queries[asked]
 
     def _read(self, fn: Callable[..., Any], *args: Any) -> Any:
         return self.wait(self.store.read, self.account, fn, *args)

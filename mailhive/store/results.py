@@ -1,0 +1,204 @@
+"""All results of an Email query, as an array that is kept and carried forward.
+
+It is computed once, by a look at every Email.  Later only the Emails that a change
+affects are looked at again: they are taken out of the array, and those that match
+are put back where they belong.
+
+Text sorts in the order of the folded keys that ingest made, which serves the
+collations `i;ascii-casemap` and `i;unicode-casemap` alike; under
+`i;ascii-numeric` the leading number counts.  A missing sentAt comes first.
+"""
+
+from array import array
+from bisect import insort
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from mailhive.errors import CannotCalculateChanges, UnsupportedFilter
+from mailhive.model.email import Comparator, EmailQuery
+from mailhive.sqlite.connection import OutOfTime
+from mailhive.store.affected import THREAD_NAMES, affected_since
+from mailhive.store.cache import Results
+from mailhive.store.filters import (
+    Expression,
+    all_in_thread,
+    compile_filter,
+    conjuncts,
+    has_keyword,
+    in_thread,
+    uses_text,
+)
+from mailhive.store.ids import mailbox_number
+from mailhive.store.signals import Unbounded
+
+if TYPE_CHECKING:
+    from mailhive.store.reader import Reader
+
+__all__ = ["FEW", "all_results", "matching"]
+
+#: Emails up to which it is better to look at them one by one than at all there are.
+FEW = 500
+
+#: Seconds that a query may take of a thread that all accounts share.
+_PATIENCE = 30.0
+
+_NEVER = -(2**63)
+
+
+def all_results(reader: "Reader", query: EmailQuery) -> "array[int]":
+    """The numbers of the Emails in the results, in order.  Not to be changed."""
+    state = reader.state("Email")
+    known = None if reader.cache is None else reader.cache.get(reader.account_id, query)
+    if known is not None and known.state == state:
+        return known.emails
+    if reader.bounded:
+        raise Unbounded
+    emails = None if known is None else _carry_forward(reader, query, known)
+    if emails is None:
+        emails = array("q", _select(reader, query, "mbx m WHERE m.mailbox = ?"))
+    if reader.cache is not None:
+        reader.cache.put(reader.account_id, query, Results(emails, state))
+    return emails
+
+
+def matching(reader: "Reader", query: EmailQuery, emails: Iterable[int]) -> list[int]:
+    """Those of a few Emails that are in the results, in order.
+
+    With collapseThreads, the Emails have to be all of their Threads.
+    """
+    numbers = ", ".join(map(str, emails))
+    if not numbers:
+        return []
+    return _select(
+        reader,
+        query,
+        f"email e CROSS JOIN mbx m {_ROW} WHERE m.mailbox = ? AND e.id IN ({numbers})",
+    )
+
+
+def _carry_forward(reader: "Reader", query: EmailQuery, known: Results) -> "array[int] | None":
+    """Earlier results made those of now; None if that is not the better way."""
+    # Such a key is dear to find for a single Email.
+    if any(comparator.property in THREAD_NAMES for comparator in query.sort):
+        return None
+    try:
+        affected = affected_since(reader, query, known.state, FEW)
+    except CannotCalculateChanges:
+        return None
+    if len(affected) > FEW:
+        return None
+    before = affected.before
+    emails = array("q", [e for e in known.emails if e not in before]) if before else known.emails[:]
+    rank = _ranking(reader, query.sort)
+    for email in matching(reader, query, affected.present):
+        insort(emails, email, key=rank)
+    return emails
+
+
+def _select(reader: "Reader", query: EmailQuery, source: str) -> list[int]:
+    """The results among the rows `m` of a source, whose one `?` is a mailbox."""
+    if uses_text(query.filter):
+        reader.prepare_search()
+    connection = reader.connection
+    numbers = [number for (number,) in connection.all("SELECT id FROM mailbox WHERE id > 0")]
+    where = compile_filter(query.filter, numbers)
+    terms = _terms(query.sort)
+    order = ", ".join(key.sql + (" ASC" if ascending else " DESC") for key, ascending in terms)
+    parameters = (_base_mailbox(query), *where.parameters, *_parameters(terms))
+    try:
+        with connection.patience(_PATIENCE):
+            rows = connection.all(
+                f"SELECT m.email, m.thread FROM {source} AND {where.sql} ORDER BY {order}",
+                parameters,
+            )
+    except OutOfTime:
+        raise UnsupportedFilter("The filter takes too long on this many Emails") from None
+    if not query.collapse_threads:
+        return [email for email, _ in rows]
+    # RFC 8621 §4.4.3: the first Email of each Thread in the order of the sort.
+    firsts: dict[int, int] = {}
+    for email, thread in rows:
+        firsts.setdefault(thread, email)
+    return list(firsts.values())
+
+
+def _base_mailbox(query: EmailQuery) -> int:
+    """The mailbox whose rows are looked at: one that all results are in."""
+    for name, value in conjuncts(query.filter) or ():
+        if name == "inMailbox":
+            return mailbox_number(value) or -1
+    return 0
+
+
+# Order
+
+#: The row of `mbx` of an Email `e`, once the mailbox is given.
+_ROW = "ON m.received_at = e.received_at AND m.email = e.id"
+
+#: Comparator property to a column of `email_sort`.
+_COLUMNS = {
+    "size": "size",
+    "from": "sender",
+    "to": "receiver",
+    "subject": "subject",
+    "sentAt": f"coalesce(s.sent_at, {_NEVER})",
+}
+_KEYWORDS = {
+    "hasKeyword": has_keyword,
+    "allInThreadHaveKeyword": all_in_thread,
+    "someInThreadHaveKeyword": in_thread,
+}
+
+_Terms = list[tuple[Expression, bool]]  # with the direction: ascending?
+
+
+def _terms(sort: tuple[Comparator, ...]) -> _Terms:
+    """What is compared, one after the other, which puts any two Emails in order."""
+    ties = [(Expression("m.received_at"), False), (Expression("m.email"), False)]
+    return [*((_sort_key(comparator), comparator.ascending) for comparator in sort), *ties]
+
+
+def _parameters(terms: _Terms) -> tuple[Any, ...]:
+    return tuple(parameter for key, _ in terms for parameter in key.parameters)
+
+
+def _sort_key(comparator: Comparator) -> Expression:
+    name = comparator.property
+    if name == "receivedAt":
+        return Expression("m.received_at")
+    if name in _KEYWORDS:
+        return _KEYWORDS[name](comparator.keyword or "")
+    key = f"(SELECT {_COLUMNS[name]} FROM email_sort s WHERE s.id = m.email)"
+    if comparator.collation == "i;ascii-numeric" and name in ("from", "to", "subject"):
+        key = f"numeric_key({key})"
+    return Expression(key)
+
+
+@frozen(order=False)
+class _Descending:
+    """Compares the other way round."""
+
+    value: Any
+
+    def __lt__(self, other: "_Descending") -> bool:
+        return bool(other.value < self.value)
+
+
+def _ranking(reader: "Reader", sort: tuple[Comparator, ...]) -> Callable[[int], Any]:
+    """A function that gives for an Email what compares as `_terms` do."""
+    terms = _terms(sort)
+    columns = ", ".join(key.sql for key, _ in terms)
+    sql = f"SELECT {columns} FROM email e CROSS JOIN mbx m {_ROW} WHERE m.mailbox = 0 AND e.id = ?"
+    parameters = _parameters(terms)
+
+    def rank(email: int) -> tuple[Any, ...]:
+        row = reader.connection.row(sql, (*parameters, email))
+        assert row is not None
+        return tuple(
+            value if ascending else _Descending(value)
+            for value, (_, ascending) in zip(row, terms, strict=True)
+        )
+
+    return rank
