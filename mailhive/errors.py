@@ -7,6 +7,7 @@ Errors of one protocol live with that protocol (`jmap.errors`, `smtp.replies`).
 """
 
 __all__ = [
+    "AccountNotFound",
     "BlobNotFound",
     "CannotCalculateChanges",
     "MailhiveError",
@@ -22,6 +23,10 @@ class MailhiveError(Exception):
 
 class NotFound(MailhiveError):
     """The account, object or principal asked for does not exist."""
+
+
+class AccountNotFound(NotFound):
+    """No account of this id is in the mail store: it may be gone since it was looked up."""
 
 
 class BlobNotFound(NotFound):

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
 from mailhive.auth.errors import TooManyAttempts, Unauthorized
-from mailhive.errors import TemporaryFailure
+from mailhive.errors import AccountNotFound, TemporaryFailure
 from mailhive.http.body import ClientGone
 from mailhive.http.compress import compressed
 from mailhive.http.reply import INTERNAL_ERROR, Reply, plain_problem, problem
@@ -92,6 +92,8 @@ class Gate:
         if isinstance(error, TooManyAttempts):
             retry = (b"Retry-After", b"%d" % ceil(error.retry_after))
             return plain_problem(429, "Too many failed logins; try again later.", retry)
+        if isinstance(error, AccountNotFound):
+            return plain_problem(404, "There is no such account.")
         if isinstance(error, TemporaryFailure):
             return plain_problem(503, "The server cannot answer this now; try again later.")
         if not request.gone and not isinstance(error, ClientGone):

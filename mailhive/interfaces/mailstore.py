@@ -48,7 +48,7 @@ class IMailStore(Interface):
         """Fire with `fn(reader, *args)`; `reader` is an `IMailReader`.
 
         The reader sees one committed state throughout, which includes every
-        write whose Deferred has fired.  `NotFound` for an unknown account.
+        write whose Deferred has fired.  `AccountNotFound` for an unknown account.
         """
 
     def write(account_id: str, fn, *args):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mailhive.errors import TemporaryFailure, UnsupportedFilter
+from mailhive.errors import AccountNotFound, TemporaryFailure, UnsupportedFilter
 from mailhive.jmap.context import Context
 from mailhive.jmap.envelope import Invocation, Request, Response
 from mailhive.jmap.errors import MethodError, RequestError
@@ -54,6 +54,8 @@ async def process(
             )
         except MethodError as error:
             name, result = "error", error.json()
+        except AccountNotFound:  # removed while the request was under way
+            name, result = "error", {"type": "accountNotFound"}
         except UnsupportedFilter as error:
             name, result = "error", {"type": "unsupportedFilter", "description": str(error)}
         except TemporaryFailure as error:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailhive.errors import NotFound, TemporaryFailure
+from mailhive.errors import AccountNotFound, NotFound, TemporaryFailure
 from mailhive.interfaces.delivery import IDelivery
 from mailhive.mail.analyse import analyse
 from mailhive.mail.provision import Accounts
@@ -105,9 +105,10 @@ class LocalDelivery:
         for succeeded, value in results:
             if succeeded:
                 _, account_id, email_id = value
-                await self.accounts.store.write(account_id, _destroy, email_id)
+                with suppress(AccountNotFound):  # the account is being removed
+                    await self.accounts.store.write(account_id, _destroy, email_id)
         for failure in failures:
-            if not failure.check(TemporaryFailure):
+            if not failure.check(TemporaryFailure, AccountNotFound):
                 self._log.failure("Delivery failed", failure=failure)
         raise next(
             (f.value for f in failures if f.check(OverQuota)), TemporaryFailure("store failure")

@@ -25,7 +25,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from mailhive.config.units import Duration, Size
-from mailhive.errors import NotFound, TemporaryFailure
+from mailhive.errors import AccountNotFound, TemporaryFailure
 from mailhive.interfaces.mailstore import IMailStore
 from mailhive.model.changes import StateChange
 from mailhive.registry import Provider
@@ -185,7 +185,7 @@ class SqliteMailStore(Service):
         if not self._open:
             raise TemporaryFailure("The mail store is not open")
         if not self._register.exists(account_id):
-            raise NotFound(f"There is no account {account_id}")
+            raise AccountNotFound(f"There is no account {account_id}")
         account = Account(account_id, self._path(account_id), self._files)
         self._accounts[account_id] = account
         account.open().addErrback(self._not_opened, account)

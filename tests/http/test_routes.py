@@ -7,7 +7,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
-from mailhive.errors import TemporaryFailure
+from mailhive.errors import AccountNotFound, TemporaryFailure
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.limits import Limits
 
@@ -218,6 +218,12 @@ def test_temporary_failure(server, wire, tools):
     status, details, _ = problem(wire)
     assert status == 503
     assert "10.0.0.1" not in details["detail"]
+
+
+def test_an_account_that_went_away_meanwhile(server, wire, tools):
+    server.api.error = AccountNotFound("account a1 is gone")
+    wire.send(tools.request("POST", "/jmap/api", b"{}", **JSON))
+    assert problem(wire)[0] == 404
 
 
 def test_our_errors_are_logged_and_not_told(server, wire, tools, events):

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.limits import Limits
+from mailhive.jmap.registry import DataType, Registry
 from mailhive.jmap.session import SessionUrls
 from mailhive.model.principal import Principal
 
@@ -176,3 +178,23 @@ async def test_calls_see_the_effects_of_those_before_them(server: Any) -> None:
     assert found["ids"] == [made["created"]["m"]["id"]]
     assert got["list"] == [{"id": found["ids"][0], "name": "Z"}]
     assert got["state"] == made["newState"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_that_is_removed_meanwhile(server: Any) -> None:
+    """By an operator, while the request runs: not an error of ours."""
+
+    async def vanish(context: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        await context.store.delete_account(arguments["accountId"])
+        return {}
+
+    core = server.api.registry.capabilities[CORE]
+    vanishing = DataType("Vanish", core, methods={"Vanish/now": vanish})
+    types = [*server.api.registry.datatypes.values(), vanishing]
+    user = evolve(server, api=evolve(server.api, registry=Registry.of(types)))
+    arguments = {"accountId": server.account_id, "ids": None}
+    response = await user.request(["Vanish/now", arguments, "a"], ["Mailbox/get", arguments, "b"])
+    assert response["methodResponses"] == [
+        ["Vanish/now", {}, "a"],
+        ["error", {"type": "accountNotFound"}, "b"],
+    ]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest_twisted
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
 
 from mailhive.errors import TemporaryFailure
@@ -99,3 +99,25 @@ async def test_recipients_are_those_of_the_directory(stores: LocalStores) -> Non
     delivery = _delivery(stores)
     assert await delivery.check_recipient("alice@example.org")
     assert not await delivery.check_recipient("gone@example.org")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_that_is_removed_meanwhile(stores: LocalStores) -> None:
+    """The others do not get the message twice, and nobody reads of a bug."""
+    account_id = await stores.accounts.ensure(BOB)
+
+    class Accounts:
+        store = stores.mail_store
+
+        async def ensure(self, owner: Principal) -> str:
+            if owner is BOB:
+                await self.store.delete_account(account_id)
+                return account_id
+            return await stores.accounts.ensure(owner)
+
+    delivery = evolve(_delivery(stores), accounts=Accounts())
+    alice = await stores.user(ALICE)
+    blob_id = await alice.store_blob(MESSAGE)
+    [outcome] = await delivery.deliver(Envelope("x@example.com", ("all@example.org",)), blob_id)
+    assert (outcome.code, outcome.enhanced) == (451, "4.3.0")
+    assert await inbox(stores, ALICE) == []

@@ -12,7 +12,7 @@ from pytest_twisted import ensureDeferred  # type: ignore[import-untyped]
 from twisted.internet.defer import DeferredList, gatherResults
 from zope.interface.verify import verifyObject
 
-from mailhive.errors import NotFound
+from mailhive.errors import AccountNotFound, NotFound
 from mailhive.interfaces.mailstore import IMailReader, IMailStore, IMailWriter
 from mailhive.model.changes import Changes, StateChange
 from mailhive.model.email import EmailQuery, MailboxCounts, SearchText
@@ -56,9 +56,9 @@ class MailStoreConformance(ContentsConformance):
     @ensureDeferred
     async def test_an_unknown_account_is_not_found(self, store):
         for strange in ("nobody", "", "../alice", "a\x00"):
-            with pytest.raises(NotFound):
+            with pytest.raises(AccountNotFound):
                 await store.read(strange, lambda r: r.modseq)
-            with pytest.raises(NotFound):
+            with pytest.raises(AccountNotFound):
                 await store.write(strange, inbox_of)
 
     @ensureDeferred
@@ -68,7 +68,7 @@ class MailStoreConformance(ContentsConformance):
         await store.delete_account(account)
         await store.delete_account(account)
         assert await store.account("alice") is None
-        with pytest.raises(NotFound):
+        with pytest.raises(AccountNotFound):
             await store.read(account, lambda r: r.modseq)
         again = await store.create_account("alice")
         assert again != account
