@@ -117,7 +117,7 @@ def test_raw_values(value: str) -> None:
 
 def test_names_of_several_words_are_quoted() -> None:
     wanted = parse_header_property("header:X-Test:asAddresses")
-    message = made(
+    message, _ = made(
         [(wanted, [{"name": "Joe B.", "email": "j@x"}, {"name": "Joe", "email": "k@x"}])]
     )
     assert b'X-Test: "Joe B." <j@x>, Joe <k@x>\r\n' in message
