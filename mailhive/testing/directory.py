@@ -56,4 +56,5 @@ def _settings(principal: Principal) -> PrincipalSettings:
         members_may=principal.members_may,  # type: ignore[arg-type]
         quota=None if principal.quota is None else Size(principal.quota),
         description=principal.description,
+        mailboxes=principal.mailboxes,  # type: ignore[arg-type]
     )

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.application.service import IService
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThreadPool
@@ -96,6 +96,12 @@ class LocalUser:
     api: JmapApi
     principal: Principal
     account_id: str
+
+    async def shared(self, group: str) -> "LocalUser":
+        """The same principal, for whom the account of a group is the one to use."""
+        accounts = (await self.session())["accounts"]
+        [account_id] = [i for i, account in accounts.items() if account["name"] == group]
+        return evolve(self, account_id=account_id)
 
     async def session(self) -> dict[str, Any]:
         """The Session object."""
