@@ -47,6 +47,7 @@ ARGUMENTS = st.dictionaries(
             "anchorOffset", "limit", "calculateTotal", "create", "update", "destroy", "ifInState",
             "emails", "collapseThreads", "sortAsTree", "onDestroyRemoveEmails", "bodyProperties",
             "fetchAllBodyValues", "maxBodyValueBytes", "#ids", "accountId",
+            "sinceQueryState", "upToId",
         ]
     ),
     VALUES,

@@ -11,7 +11,7 @@ from mailhive.jmap.types.email.get import get
 from mailhive.jmap.types.email.import_ import import_
 from mailhive.jmap.types.email.parse import parse
 from mailhive.jmap.types.email.properties import PROPERTIES
-from mailhive.jmap.types.email.query import query
+from mailhive.jmap.types.email.query import query, query_changes
 from mailhive.jmap.types.email.set import EmailSetter
 
 __all__ = ["DATATYPE"]
@@ -25,6 +25,7 @@ DATATYPE = DataType(
         "Email/get": get,
         "Email/changes": changes_method("Email"),
         "Email/query": query,
+        "Email/queryChanges": query_changes,
         "Email/set": set_method("Email", PROPERTIES, EmailSetter, prepare=prepare),
         "Email/copy": copy_method(
             "Email", copy.PROPERTIES, EmailSetter, copy.originals, prepare=copy.prepare

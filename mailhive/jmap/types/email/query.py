@@ -1,4 +1,4 @@
-"""Email/query (RFC 8621 §4.4)."""
+"""Email/query and Email/queryChanges (RFC 8621 §4.4, §4.5)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,12 +17,14 @@ from mailhive.jmap.context import Context
 from mailhive.jmap.errors import MethodError
 from mailhive.jmap.mail_capability import EMAIL_SORTS, KEYWORD_SORTS
 from mailhive.jmap.standard.filters import FilterTable
-from mailhive.jmap.standard.query import parse_query, query_response
+from mailhive.jmap.standard.query import Query, parse_query, query_response
+from mailhive.jmap.standard.query_changes import query_changes_method
 from mailhive.jmap.types.email.keywords import is_keyword
+from mailhive.model.changes import QueryChanges
 from mailhive.model.email import EmailQuery
 from mailhive.model.utcdate import parse_utc_date
 
-__all__ = ["query"]
+__all__ = ["query", "query_changes"]
 
 
 def _same(value: Any) -> Any:
@@ -66,7 +68,7 @@ EXTRA: Mapping[str, Argument] = {"collapseThreads": Argument(is_boolean, False)}
 async def query(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     account = context.account(arguments)
     asked = parse_query(arguments, FILTERS, EMAIL_SORTS, extra=EXTRA, keyword_sorts=KEYWORD_SORTS)
-    emails = EmailQuery(asked.filter, asked.sort, asked.arguments["collapseThreads"])
+    emails = _email_query(asked)
     window = asked.window
 
     def work(reader: Any) -> Any:
@@ -90,5 +92,24 @@ async def query(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         page.position,
         page.ids,
         page.total,
-        can_calculate_changes=False,
+        can_calculate_changes=True,
     )
+
+
+def _calculate(reader: Any, asked: Query, since: int) -> QueryChanges:
+    changes: QueryChanges = reader.query_email_changes(
+        _email_query(asked),
+        since,
+        up_to=asked.arguments["upToId"],
+        calculate_total=asked.calculate_total,
+    )
+    return changes
+
+
+query_changes = query_changes_method(
+    _calculate, FILTERS, EMAIL_SORTS, extra=EXTRA, keyword_sorts=KEYWORD_SORTS
+)
+
+
+def _email_query(asked: Query) -> EmailQuery:
+    return EmailQuery(asked.filter, asked.sort, asked.arguments["collapseThreads"])
