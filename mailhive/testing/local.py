@@ -29,7 +29,6 @@ from mailhive.testing.directory import GrowingDirectory
 
 __all__ = ["LocalStores", "LocalUser"]
 
-USING = ("urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail")
 URLS = SessionUrls("http://localhost/api", "http://localhost/d", "http://localhost/u", "http://e")
 
 
@@ -109,8 +108,8 @@ class LocalUser:
         return session
 
     async def request(self, *calls: Any, **extra: Any) -> dict[str, Any]:
-        """Send method calls as they are; the Response object."""
-        body = {"using": USING, "methodCalls": calls, **extra}
+        """Send method calls as they are, using all capabilities; the Response object."""
+        body = {"using": [*self.api.registry.capabilities], "methodCalls": calls, **extra}
         reply = await self.api.handle(self.principal, json.dumps(body).encode())
         response: dict[str, Any] = json.loads(reply.body)
         return response

@@ -1,6 +1,7 @@
 """The collector: what is unreferenced goes, what anything refers to never does."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,9 +55,10 @@ async def test_only_what_nothing_refers_to_is_deleted(stores, server):
     for blob_id in (upload, kept, theirs):
         assert await is_stored(stores, blob_id)
     await server.call("Email/set", destroy=[email])
-    assert (await collector.collect()).blobs == 0  # the upload that it was made of still is one
     await stores.mail_store.write(server.account_id, lambda w: w.expire_uploads(9e9))
     assert (await collector.collect()).blobs == 2
+    for blob_id in (upload, kept):
+        assert not await is_stored(stores, blob_id)
     assert await bob.download(theirs) == b"of bob"
 
 
@@ -205,7 +207,10 @@ async def test_it_stops_in_the_middle_of_a_round(stores, server):
 
 
 class Load:
-    """Users who do what adds and takes away references, on few contents, all at once."""
+    """One who does what adds and takes away references, to few contents, in several accounts.
+
+    `users` are the same principal in each of the accounts.
+    """
 
     def __init__(self, stores: LocalStores, users: list[LocalUser], seed: int) -> None:
         self.stores = stores
@@ -221,13 +226,16 @@ class Load:
             now=stores.now,
         )
 
-    async def run(self, steps: int) -> None:
-        for _ in range(steps):
+    async def run(self, steps: int, is_enough: Callable[[], bool]) -> None:
+        """At least so many steps, until it is enough."""
+        while steps > 0 or not is_enough():
+            steps -= 1
             user = self.random.choice(self.users)
-            content = message(str(self.random.randrange(6)))
+            content = message(str(self.random.randrange(8)))
             step = self.random.choice(
-                [self.upload, self.upload, self.import_, self.import_, self.copy, self.deliver,
-                 self.deliver, self.destroy, self.destroy, self.forget]
+                [self.upload, self.upload, self.import_, self.import_, self.copy, self.copy,
+                 self.copy_blob, self.deliver, self.deliver, self.destroy, self.destroy,
+                 self.forget]
             )  # fmt: skip
             await step(user, content)
             await _turn(self.stores)
@@ -248,28 +256,51 @@ class Load:
                 assert result["notCreated"]["e"]["type"] == "invalidProperties"
 
     async def copy(self, user: LocalUser, content: bytes) -> None:
+        """To another account, which is then the only one that refers to the blob."""
         others = [other for other in self.users if other is not user]
         target = self.random.choice(others)
-        for email_id, blob_id in (await self.emails(user))[:1]:
-            raw = await user.download(blob_id) if self.random.random() < 0.5 else None
-            if raw is not None:
-                await target.add(raw)
-            await user.call("Email/set", destroy=[email_id])
+        copies = {
+            email_id: {"id": email_id, "mailboxIds": {await target.role("inbox"): True}}
+            for email_id, _ in (await self.emails(user))[:2]
+        }
+        result = await user.call(
+            "Email/copy",
+            fromAccountId=user.account_id,
+            accountId=target.account_id,
+            create=copies,
+            onSuccessDestroyOriginal=True,
+        )
+        for error in (result["notCreated"] or {}).values():
+            assert error["type"] == "notFound"
+
+    async def copy_blob(self, user: LocalUser, content: bytes) -> None:
+        others = [other for other in self.users if other is not user]
+        target = self.random.choice(others)
+        for _, blob_id in (await self.emails(user))[:1]:
+            await user.call(
+                "Blob/copy",
+                fromAccountId=user.account_id,
+                accountId=target.account_id,
+                blobIds=[blob_id],
+            )
+            self.uploads.append((target, blob_id))
 
     async def deliver(self, user: LocalUser, content: bytes) -> None:
-        recipients = tuple(f"{other.principal.name}@example.org" for other in self.users)
+        recipients = ("ann@example.org", "team@example.org", "desk@example.org")
         with self.stores.blob_store.hold():
             blob_id = await user.store_blob(content)
             outcomes = await self.delivery.deliver(Envelope("", recipients), blob_id)
         assert {outcome.code for outcome in outcomes} == {250}
 
     async def destroy(self, user: LocalUser, content: bytes) -> None:
-        emails = await self.emails(user)
-        self.random.shuffle(emails)
-        await user.call("Email/set", destroy=[email_id for email_id, _ in emails[:4]])
+        for other in self.users:
+            if other is user or self.random.random() < 0.5:
+                emails = [email_id for email_id, _ in await self.emails(other)]
+                await other.call("Email/set", destroy=emails)
 
     async def forget(self, user: LocalUser, content: bytes) -> None:
-        await self.stores.mail_store.write(user.account_id, lambda w: w.expire_uploads(9e9))
+        for other in self.users:
+            await self.stores.mail_store.write(other.account_id, lambda w: w.expire_uploads(9e9))
 
     async def emails(self, user: LocalUser) -> list[tuple[str, str]]:
         found = await user.call("Email/get", ids=None, properties=["blobId"])
@@ -279,10 +310,11 @@ class Load:
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("seed", range(3))
 async def test_nothing_that_is_referred_to_is_collected_under_load(stores, seed):
-    users = [
-        await stores.user(Principal(name, emails=(f"{name}@example.org",)))
-        for name in ("ann", "ben")
-    ]
+    groups = ("team", "desk")
+    for name in groups:
+        stores.directory.put(Principal(name, "group", emails=(f"{name}@example.org",)))
+    ann = await stores.user(Principal("ann", emails=("ann@example.org",), member_of=groups))
+    users = [ann, *[await ann.shared(group) for group in groups]]
     collector = make_collector(stores)
     collected = 0
     finished = False
@@ -295,11 +327,11 @@ async def test_nothing_that_is_referred_to_is_collected_under_load(stores, seed)
 
     collecting = [Deferred.fromCoroutine(collect()) for _ in range(2)]
     loads = [Load(stores, users, seed * 10 + number) for number in range(3)]
-    await gatherResults([Deferred.fromCoroutine(load.run(60)) for load in loads])
+    running = [load.run(60, lambda: collected >= 10) for load in loads]
+    await gatherResults([Deferred.fromCoroutine(load) for load in running])
     finished = True
     await gatherResults(collecting)
     await _check_all(stores, users)
-    assert collected > 0
     for user in users:
         await stores.mail_store.delete_account(user.account_id)
     await collector.collect()

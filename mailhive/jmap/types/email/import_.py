@@ -85,10 +85,12 @@ async def _prepare(
     blob_id = whole["blobId"]
     try:
         raw = await context.blobs.read(account.id, blob_id)
+        if split_blob_id(blob_id)[1]:  # a part of another message becomes one by itself
+            blob_id = await stored(context, raw)
+        else:
+            await context.blobs.keep(account.id, blob_id)
     except BlobNotFound:
         raise invalid_properties(["blobId"]) from None
-    if split_blob_id(blob_id)[1]:  # a part of another message becomes one by itself
-        blob_id = await stored(context, raw)
     email = await analysed(context, raw, blob_id, received_now(context))
     if not parse_fields(email.headers):
         raise SetError("invalidEmail", "The blob has no header fields")
