@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attrs import frozen
+
 from mailhive.jmap.arguments import Argument, check_arguments
 from mailhive.jmap.checks import is_boolean, is_string, is_unsigned, list_of
 from mailhive.jmap.context import Context
@@ -35,8 +37,8 @@ BODY_ARGUMENTS = {
     "maxBodyValueBytes": Argument(is_unsigned, 0),
 }
 
-#: Emails with bodies, and octets of body text, that are put together on the
-#: reactor thread; more is work for another.
+#: Emails with bodies, and octets of their headers and structure or of body text,
+#: that are put together on the reactor thread; more is work for another.
 _FEW = 8
 _SMALL = 65_536
 #: Octets of body text, as transmitted, that one call gets; more is requestTooLarge.
@@ -60,20 +62,22 @@ async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
             raise MethodError("requestTooLarge", f"There are more than {limit}")
         return reader.state("Email"), reader.emails(asked, summary=summary, full=full)
 
-    def build(rows: Mapping[str, EmailRow]) -> tuple[dict[str, Any], dict[str, EmailView]]:
+    def build(rows: Mapping[str, EmailRow]) -> tuple[dict[str, Any], list[_Values]]:
         views = {i: view_of(row) for i, row in rows.items()} if full else {}
         emails = {
             i: email_object(row, views.get(i), properties, options) for i, row in rows.items()
         }
-        return emails, views
+        if not with_values:
+            return emails, []
+        return emails, [_Values(i, view, value_parts(view, options)) for i, view in views.items()]
 
     state, rows = await context.store.read(account.id, work)
-    if full and len(rows) > _FEW:
-        emails, views = await context.offload(build, rows)
+    if full and (len(rows) > _FEW or _octets(rows) > _SMALL):
+        emails, wanted = await context.offload(build, rows)
     else:
-        emails, views = build(rows)
-    if with_values:
-        await _add_values(context, emails, views, options)
+        emails, wanted = build(rows)
+    if wanted:
+        await _add_values(context, emails, wanted, options.max_octets)
     return get_response(account.id, state, ids, emails)
 
 
@@ -109,37 +113,52 @@ def _checked(names: Sequence[str], exists: Any) -> tuple[str, ...]:
     return unique
 
 
+@frozen
+class _Values:
+    """The body values that are wanted of one Email."""
+
+    email_id: str
+    view: EmailView
+    parts: list[Part]
+
+    @property
+    def octets(self) -> int:
+        return sum(part.body_end - part.body_start for part in self.parts)
+
+
+def _octets(rows: Mapping[str, EmailRow]) -> int:
+    return sum(len(row.headers or b"") + len(row.structure or b"") for row in rows.values())
+
+
 async def _add_values(
     context: Context,
     emails: Mapping[str, dict[str, Any]],
-    views: Mapping[str, EmailView],
-    options: BodyOptions,
+    wanted: Sequence[_Values],
+    max_octets: int,
 ) -> None:
     """Fill in `bodyValues`, reading no more of each message than the parts asked for."""
-    wanted: dict[str, tuple[list[Part], Excerpts]] = {}
-    total = 0
-    for email_id, view in views.items():
-        parts = value_parts(view, options)
-        total += sum(part.body_end - part.body_start for part in parts)
-        if total > _MOST:
-            raise MethodError("requestTooLarge", f"Bodies of more than {_MOST} octets")
-        ranges = {
-            p.body_start: await context.blobs.blob_store.read(
-                view.blob_id, p.body_start, p.body_end - p.body_start
-            )
-            for p in parts
-        }
-        wanted[email_id] = parts, Excerpts(ranges)
+    total = sum(values.octets for values in wanted)
+    if total > _MOST:
+        raise MethodError("requestTooLarge", f"Bodies of more than {_MOST} octets")
+    read = context.blobs.blob_store.read
+    excerpts = [
+        Excerpts(
+            {
+                part.body_start: await read(
+                    values.view.blob_id, part.body_start, part.body_end - part.body_start
+                )
+                for part in values.parts
+            }
+        )
+        for values in wanted
+    ]
 
-    def decode() -> dict[str, Any]:
-        return {
-            i: views[i].body_values(excerpts, parts, options.max_octets)
-            for i, (parts, excerpts) in wanted.items()
-        }
+    def decode() -> list[dict[str, Any]]:
+        return [
+            values.view.body_values(excerpt, values.parts, max_octets)
+            for values, excerpt in zip(wanted, excerpts, strict=True)
+        ]
 
-    if total > _SMALL:
-        found = await context.offload(decode)
-    else:
-        found = decode()
-    for email_id, values in found.items():
-        emails[email_id]["bodyValues"] = values
+    found = await context.offload(decode) if total > _SMALL else decode()
+    for values, decoded in zip(wanted, found, strict=True):
+        emails[values.email_id]["bodyValues"] = decoded
