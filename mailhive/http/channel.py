@@ -15,6 +15,8 @@ from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
+from mailhive.auth.throttle import network
+
 if TYPE_CHECKING:
     from mailhive.http.request import Request
     from mailhive.http.site import JmapSite
@@ -29,19 +31,21 @@ class Channel(HTTPChannel):
     """A connection of a `JmapSite`."""
 
     site: "JmapSite"
+    network = ""  # of the peer, for which connections are counted
     _deaf = False  # what still arrives is of no interest
     _answering = False  # the request is complete and its answer is being made
     _since: float | None = None  # when the request that is being received began
     _octets = 0  # received of it
 
     def connectionMade(self) -> None:
-        self.site.channels.add(self)
+        peer = cast(ITCPTransport, self.transport).getPeer()
+        self.network = network(getattr(peer, "host", "unix"))
+        self.site.channel_made(self)
         super().connectionMade()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        self.site.channels.discard(self)
         super().connectionLost(reason)
-        self.site.channel_gone()
+        self.site.channel_gone(self)
 
     # Receiving
 
@@ -71,6 +75,11 @@ class Channel(HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         request = cast("Request", self.requests[-1])
+        if request.header(b"transfer-encoding") and request.header(b"content-length"):
+            # RFC 9112 §6.1: how long the body is would be a matter of taste.
+            self._deaf = True
+            self._respondToBadRequestAndDisconnect()
+            return
         # The body asks for its 100 itself, so twisted.web must not see this.
         request.take_expectation()
         super().allHeadersReceived()

@@ -48,6 +48,18 @@ class JmapListenerSettings:
         validator=_positive,
         metadata=doc("See `request-timeout`: octets per second."),
     )
+    max_connections: int = field(
+        default=5_000,
+        validator=_positive,
+        metadata=doc("Connections open at a time; more are cut."),
+    )
+    max_connections_per_address: int = field(
+        default=1_000,
+        validator=_positive,
+        metadata=doc(
+            "The same for one IPv4 address or one IPv6 /64 network. Behind a proxy, all are its."
+        ),
+    )
 
 
 @implementer(IListenerFactory)
@@ -78,6 +90,8 @@ class JmapListener:
             idle_timeout=settings.idle_timeout,
             request_timeout=settings.request_timeout,
             minimum_rate=settings.minimum_rate,
+            max_connections=settings.max_connections,
+            max_connections_per_address=settings.max_connections_per_address,
         )
 
 

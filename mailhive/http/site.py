@@ -1,15 +1,19 @@
 """The site: what all connections of one JMAP listener share."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
+from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from mailhive.auth.throttle import network
 from mailhive.http.channel import Channel
 from mailhive.http.cors import CORS_HEADERS, PREFLIGHT
 from mailhive.http.reply import Reply, plain_problem
@@ -42,6 +46,13 @@ _PREFLIGHT = FixedReply(PREFLIGHT)
 _UNDECODABLE = FixedReply(plain_problem(400, "Path and Host must be UTF-8."))
 
 
+class _Refusal(Protocol):
+    """The end of a connection that is one too many: an answer would cost a TLS handshake."""
+
+    def connectionMade(self) -> None:
+        cast(ITCPTransport, self.transport).abortConnection()
+
+
 class JmapSite(Site):
     """The listener `name`: serves `resources`, by exact path, and `fallback` for every other path.
 
@@ -50,6 +61,8 @@ class JmapSite(Site):
 
     A connection may be silent for `idle_timeout` seconds; a request must be in
     after `request_timeout` seconds and one more for each `minimum_rate` octets.
+    More than `max_connections`, or `max_connections_per_address` of one IPv4 address
+    or IPv6 /64, are cut at once.
     `before_drain()` ends requests that would never end by themselves.
 
     One event is logged for each request, without headers and query, as both may
@@ -71,6 +84,8 @@ class JmapSite(Site):
         idle_timeout: float = 60.0,
         request_timeout: float = 60.0,
         minimum_rate: int = 1_000,
+        max_connections: int = 5_000,
+        max_connections_per_address: int = 1_000,
         before_drain: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(
@@ -84,6 +99,9 @@ class JmapSite(Site):
         ]
         self._request_timeout = request_timeout
         self._minimum_rate = minimum_rate
+        self._max_connections = max_connections
+        self._max_connections_per_address = max_connections_per_address
+        self._per_network: Counter[str] = Counter()
         self._before_drain = before_drain
         self._drained: Deferred[None] | None = None
 
@@ -96,6 +114,16 @@ class JmapSite(Site):
 
     def stopFactory(self) -> None:
         """Nothing was started."""
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        client = network(getattr(addr, "host", "unix"))
+        if (
+            len(self.channels) < self._max_connections
+            and self._per_network[client] < self._max_connections_per_address
+        ):
+            return super().buildProtocol(addr)
+        _log.info("{listener}: too many connections", listener=self.name, peer=client)
+        return _Refusal()
 
     def getResourceFor(self, request: Request) -> IResource:
         if request.method == b"OPTIONS":
@@ -164,8 +192,17 @@ class JmapSite(Site):
             self._drained = Deferred()
         return self._drained
 
-    def channel_gone(self) -> None:
+    def channel_made(self, channel: Channel) -> None:
+        """A connection has begun."""
+        self.channels.add(channel)
+        self._per_network[channel.network] += 1
+
+    def channel_gone(self, channel: Channel) -> None:
         """A connection has ended."""
+        self.channels.discard(channel)
+        self._per_network[channel.network] -= 1
+        if not self._per_network[channel.network]:
+            del self._per_network[channel.network]
         if self._drained is not None and not self.channels:
             drained, self._drained = self._drained, None
             drained.callback(None)

@@ -191,11 +191,11 @@ class Transport(StringTransport):
 class Wire:
     """A client of octets, without a socket."""
 
-    def __init__(self, server: Server) -> None:
-        self.protocol = server.site.buildProtocol(IPv4Address("TCP", "192.0.2.1", 999))
+    def __init__(self, server: Server, peer: str = "192.0.2.1") -> None:
+        address = IPv4Address("TCP", peer, 999)
+        self.protocol = server.site.buildProtocol(address)
         self.transport = Transport(
-            hostAddress=IPv4Address("TCP", "127.0.0.1", 8080),
-            peerAddress=IPv4Address("TCP", "192.0.2.1", 999),
+            hostAddress=IPv4Address("TCP", "127.0.0.1", 8080), peerAddress=address
         )
         self.protocol.makeConnection(self.transport)
 

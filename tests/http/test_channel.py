@@ -239,3 +239,16 @@ def test_the_connection_is_lost_at_any_moment(server, tools):
         wire.lose()
         assert not server.blobs.open_writers
     assert not server.site.channels
+
+
+@pytest.mark.parametrize("coding", ["chunked", "identity"])
+@pytest.mark.parametrize("length", [0, 7])
+def test_a_body_of_two_lengths_is_refused(wire, tools, coding, length):
+    framing = {"Content_Length": str(length), "Transfer_Encoding": coding}
+    wire.send(
+        tools.request("POST", "/jmap/api", **JSON, **framing)
+        + b"0\r\n\r\n"
+        + tools.request("POST", "/jmap/api", b"2", **JSON)
+    )
+    assert wire.received == b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    assert wire.transport.disconnecting

@@ -48,6 +48,7 @@ class Services:
     jmap_api: object
     blobs: object
     strategies: tuple = (Tokens(),)
+    hub: object = None
 
     def offload(self, fn, *args):
         return maybeDeferred(fn, *args)
@@ -127,7 +128,26 @@ def test_timeouts_are_those_of_the_settings(make, tools, clock):
     assert server.site.time_allowed(100) == 17.0
 
 
-@pytest.mark.parametrize("name", ["idle_timeout", "request_timeout", "minimum_rate"])
+def test_connections_beyond_the_settings_are_cut(make, tools):
+    settings = JmapListenerSettings(max_connections=3, max_connections_per_address=2)
+    server = make(settings=settings)
+    first, second, third = (tools.wire(server) for _ in range(3))
+    assert not first.transport.aborted and third.transport.aborted
+    elsewhere = [tools.wire(server, f"2001:db8:0:{n}::1") for n in range(2)]
+    assert [wire.transport.aborted for wire in elsewhere] == [False, True]
+    second.lose()
+    again = tools.wire(server)
+    assert not again.transport.aborted
+    assert again.send(tools.request("GET", "/jmap/session")).take()[0] == 401
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "idle_timeout", "request_timeout", "minimum_rate", "max_connections",
+        "max_connections_per_address",
+    ],
+)  # fmt: skip
 def test_settings_are_positive(name):
     with pytest.raises(ValueError, match="more than 0"):
         JmapListenerSettings(**{name: 0})
