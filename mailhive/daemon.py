@@ -8,6 +8,7 @@ may take a Deferred's time.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from socket import socket
 from threading import Thread
 from typing import Any
@@ -126,6 +127,12 @@ def as_service(provider: Any) -> Any:
     return provider if IService.providedBy(provider) else _ProviderService(provider)
 
 
+def _allow_descriptors() -> None:
+    """Have as many files and connections as there may be, not as many as is usual."""
+    _, most = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (most, most))
+
+
 class Daemon(MultiService):
     """Everything that runs.  `providers` start before `listeners` and stop after them."""
 
@@ -142,6 +149,7 @@ class Daemon(MultiService):
 
     def startService(self) -> None:
         """Start; `MailhiveError` says in one message why that is not possible."""
+        _allow_descriptors()
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             super().startService()

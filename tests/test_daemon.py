@@ -1,6 +1,7 @@
 """Order of starting and stopping, and what stands in the way of it."""
 
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from typing import Any
 
 import pytest
@@ -109,3 +110,13 @@ def test_data_directory_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StartError, match=r"server\.data-dir: cannot use .*Not a directory"):
         Daemon(tmp_path / "file" / "var", MemoryReactorClock()).startService()
+
+
+def test_descriptors_are_allowed_up_to_the_hard_limit(tmp_path: Path) -> None:
+    before = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (before[1] - 1, before[1]))
+    try:
+        Daemon(tmp_path / "var", MemoryReactorClock()).startService()
+        assert getrlimit(RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        setrlimit(RLIMIT_NOFILE, before)
