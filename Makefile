@@ -28,6 +28,7 @@ format: .venv/.installed-lint
 
 docs: .venv/.installed
 	$(BIN)/python -m mailhive.config.reference docs/configuration.md
+	$(BIN)/python docs/rfc/support.py
 
 clean:
 	rm -rf .venv build *.egg-info
