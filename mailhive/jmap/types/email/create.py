@@ -47,7 +47,7 @@ async def _prepare(context: Context, account: Account, data: Any) -> NewEmail:
         raise invalid_properties(wrong)
     draft = parse_draft(data)
     blobs = await _open_blobs(context, account, draft)
-    contents = {blob_id: await blob.read() for blob_id, blob in blobs.items()}
+    contents = {blob_id: await _read(blob) for blob_id, blob in blobs.items()}
     raw = await context.offload(_message, draft, contents, context.hostname, context.now())
     limit = context.limits.email_size
     if limit is not None and len(raw) > limit:
@@ -80,6 +80,13 @@ async def _open_blobs(context: Context, account: Account, draft: Draft) -> dict[
     if total > limit:
         raise SetError("tooLarge", f"Attachments may have {limit} octets", maxSize=limit)
     return blobs
+
+
+async def _read(blob: Blob) -> bytes:
+    try:
+        return await blob.read()
+    except BlobNotFound:  # what referred to it was destroyed since it was opened
+        raise SetError("blobNotFound", notFound=[blob.id]) from None
 
 
 def _message(draft: Draft, contents: Mapping[str, bytes], hostname: str, now: int) -> bytes:
