@@ -22,12 +22,15 @@ from mailhive.interfaces.directory import IRemovals
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
+from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.collector import Collector
 from mailhive.mail.delivery import LocalDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
 from mailhive.push.hub import PushHub
+from mailhive.queue.local import LocalTransport
+from mailhive.queue.outbox import Outbox
 from mailhive.registry import provider
 from mailhive.sockets import open_sockets
 from mailhive.tls import server_context
@@ -63,6 +66,7 @@ class Services:
     directory: Any  # IDirectory
     strategies: tuple[Any, ...]  # IAuthenticationStrategy, in the order in which they are tried
     delivery: Any  # IDelivery
+    outbox: Any  # IOutbox
     jmap_api: JmapApi
     hub: PushHub
     offload: Callable[..., Deferred[Any]]
@@ -100,6 +104,7 @@ def limits_of(settings: Settings) -> Limits:
         upload_quota=jmap.upload.quota,
         email_size=jmap.email.max_size,
         email_attachments_size=jmap.email.max_size_attachments,
+        recipients=jmap.email.max_recipients,
     )
 
 
@@ -137,7 +142,8 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         provider("authentication", name).build(settings.jmap.strategies[name], context)
         for name in settings.jmap.authentication
     )
-    for started in (offload, blobs, mail_store, directory, *strategies):
+    outbox = Outbox(settings.server.data_dir / "outbox.sqlite", Submissions(mail_store), reactor)
+    for started in (offload, blobs, mail_store, directory, *strategies, outbox):
         as_service(started).setServiceParent(parent)
     Collector(
         mail_store,
@@ -146,6 +152,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         interval=settings.storage.collect_interval,
         upload_life=settings.jmap.upload.life,
         age=settings.storage.collect_age,
+        referrers=(outbox,),
     ).setServiceParent(parent)
     if IRemovals.providedBy(directory):
         MailRemoval(directory, mail_store, reactor).setServiceParent(parent)
@@ -156,6 +163,10 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
     limits = limits_of(settings)
     accounts = Accounts(mail_store)
     registry = Registry.load(settings.jmap.disabled_capabilities)
+    delivery = LocalDelivery(
+        directory=directory, accounts=accounts, blob_store=blobs, offload=offload, now=now
+    )
+    outbox.add_transport(LocalTransport(directory, delivery, blobs))
     return Services(
         config=settings,
         hostname=settings.server.hostname,
@@ -164,9 +175,8 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         mail_store=mail_store,
         directory=directory,
         strategies=strategies,
-        delivery=LocalDelivery(
-            directory=directory, accounts=accounts, blob_store=blobs, offload=offload, now=now
-        ),
+        delivery=delivery,
+        outbox=outbox,
         jmap_api=JmapApi(
             registry=registry,
             limits=limits,
@@ -174,6 +184,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             blobs=BlobAccess(blob_store=blobs, mail_store=mail_store, offload=offload),
             accounts=accounts,
             directory=directory,
+            outbox=outbox,
             hostname=settings.server.hostname,
             offload=offload,
             now=now,

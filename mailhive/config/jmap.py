@@ -118,6 +118,11 @@ class JmapEmail:
             "33 % below `max-size`, as encoding makes them grow."
         ),
     )
+    max_recipients: int = field(
+        default=1_000,
+        validator=at_least(1),
+        metadata=doc("Recipients of one message that a client sends."),
+    )
 
     def problems(self) -> Found:
         if self.max_size is None:

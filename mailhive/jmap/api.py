@@ -54,6 +54,7 @@ class JmapApi:
     blobs: BlobAccess
     accounts: Accounts
     directory: Any  # IDirectory
+    outbox: Any  # IOutbox
     hostname: str
     offload: Callable[..., Any]
     now: Callable[[], int]
@@ -84,6 +85,8 @@ class JmapApi:
             limits=self.limits,
             store=self.store,
             blobs=self.blobs,
+            directory=self.directory,
+            outbox=self.outbox,
             hostname=self.hostname,
             offload=self.offload,
             now=self.now,

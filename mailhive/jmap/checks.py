@@ -16,6 +16,7 @@ __all__ = [
     "is_any",
     "is_boolean",
     "is_date",
+    "is_email_address",
     "is_id",
     "is_int",
     "is_reference",
@@ -71,6 +72,16 @@ def is_date(value: Any) -> bool:
 def is_reference(value: Any) -> bool:
     """An Id, or a creation reference to one (RFC 8620 §5.3)."""
     return is_id(value) or (isinstance(value, str) and value[:1] == "#" and is_id(value[1:]))
+
+
+def is_email_address(value: Any) -> bool:
+    """An EmailAddress (RFC 8621 §4.1.2.3), whose name may be left out."""
+    return (
+        isinstance(value, dict)
+        and value.keys() <= {"name", "email"}
+        and is_string(value.get("email"))
+        and nullable(is_string)(value.get("name"))
+    )
 
 
 def nullable(check: Check) -> Check:

@@ -24,6 +24,7 @@ class Limits:
     email_get_full: int = 500  # ids of an Email/get that reads bodies
     email_size: int | None = None  # largest message created, imported or taken in
     email_attachments_size: int = 20_000_000  # maxSizeAttachmentsPerEmail
+    recipients: int = 1_000  # of one message
     mailbox_name_size: int = 200  # maxSizeMailboxName, octets of UTF-8
     mailbox_depth: int = 20  # maxMailboxDepth
     mailboxes_per_email: int | None = None  # maxMailboxesPerEmail

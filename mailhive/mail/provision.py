@@ -4,6 +4,7 @@ from typing import Any
 
 from attrs import define, field
 
+from mailhive.mail.identities import add_default_identities
 from mailhive.model.principal import Principal
 
 __all__ = ["DEFAULT_MAILBOXES", "Accounts"]
@@ -24,11 +25,12 @@ class Accounts:
     """The account of each principal in a mail store.
 
     An account that was made but not furnished, because the daemon stopped in
-    between, is furnished when it is next asked for.
+    between, is furnished when it is next asked for; so is one whose owner got
+    another address.
     """
 
     store: Any  # IMailStore
-    _furnished: set[str] = field(factory=set)
+    _furnished: dict[str, tuple[str, ...]] = field(factory=dict)  # account id to addresses
 
     async def find(self, owner: Principal) -> str | None:
         """The account id of a principal, if it has an account."""
@@ -46,9 +48,14 @@ class Accounts:
         return account_id
 
     async def _furnish(self, account_id: str, owner: Principal) -> None:
-        if account_id not in self._furnished:
-            await self.store.write(account_id, _add_default_mailboxes, owner)
-            self._furnished.add(account_id)
+        if self._furnished.get(account_id) != owner.emails:
+            await self.store.write(account_id, _add_defaults, owner)
+            self._furnished[account_id] = owner.emails
+
+
+def _add_defaults(writer: Any, owner: Principal) -> None:
+    _add_default_mailboxes(writer, owner)
+    add_default_identities(writer, owner)
 
 
 def _add_default_mailboxes(writer: Any, owner: Principal) -> None:

@@ -1,6 +1,6 @@
 """A message on its way out, and how far it has come."""
 
-from attrs import field, frozen
+from attrs import frozen
 
 from mailhive.model.envelope import Envelope
 
@@ -21,7 +21,7 @@ class OutboundMessage:
     envelope: Envelope
     blob_id: str
     submitted_at: int
-    account_id: str | None = field(default=None)
+    account_id: str | None = None
 
 
 @frozen
@@ -38,14 +38,21 @@ class RecipientStatus:
 
 @frozen
 class OutboundStatus:
-    """A message of the outbox and its recipients.
+    """A message of the outbox and how far it has come for each recipient.
 
-    `undo` is the undoStatus of RFC 8621 §7: pending while nothing was handed to
-    anybody, then final; or canceled.  `is_new` says that a message that was
-    submitted as held has not been released yet.
+    `is_new` says that it was submitted as held and has not been released yet.
     """
 
     message: OutboundMessage
-    undo: str
     recipients: tuple[RecipientStatus, ...]
     is_new: bool = False
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The recipients it is still to be handed to."""
+        return tuple(r.address for r in self.recipients if r.delivered == "queued")
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Was it handed to nobody yet, nor given up for anybody?"""
+        return len(self.waiting) == len(self.recipients)

@@ -15,7 +15,7 @@ the forms are equivalent), and that a source route is dropped (RFC 5321 §3.6.1)
 import ipaddress
 import re
 
-__all__ = ["PathError", "is_domain", "parse_path"]
+__all__ = ["PathError", "is_domain", "is_mailbox", "parse_path"]
 
 _NON_ASCII = "\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff"  # without controls and separators
 _ATEXT = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\-{_NON_ASCII}]"
@@ -67,6 +67,15 @@ def is_domain(text: str) -> bool:
     except PathError:
         return False
     return end == len(text) and text.isascii()
+
+
+def is_mailbox(text: str) -> bool:
+    """Is `text` the Mailbox of a path, as it stands between its angle brackets?"""
+    try:
+        address, rest = parse_path(f"<{text}>")
+    except PathError:
+        return False
+    return "@" in address and not rest and not text.startswith("@")
 
 
 def _local_part(text: str, position: int) -> tuple[str, int]:

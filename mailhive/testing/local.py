@@ -21,9 +21,13 @@ from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.session import SessionUrls
+from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
+from mailhive.mail.delivery import LocalDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.model.principal import Principal
+from mailhive.queue.local import LocalTransport
+from mailhive.queue.outbox import Outbox
 from mailhive.store import sqlite
 from mailhive.testing.directory import GrowingDirectory
 
@@ -34,7 +38,7 @@ URLS = SessionUrls("http://localhost/api", "http://localhost/d", "http://localho
 
 @define
 class LocalStores:
-    """An SQLite mail store, a file-based blob store, and a directory of who uses them.
+    """An SQLite mail store, a file-based blob store, a directory of who uses them, an outbox.
 
     `failures` collects the exceptions that methods answered with serverFail.
     """
@@ -44,6 +48,7 @@ class LocalStores:
     blob_store: Any
     accounts: Accounts
     directory: GrowingDirectory
+    outbox: Outbox
     failures: list[tuple[str, Exception]] = field(factory=list)
 
     @classmethod
@@ -56,14 +61,18 @@ class LocalStores:
         context = BuildContext(reactor, directory, offload)
         mail_store = sqlite.build(sqlite.SqliteSettings(), context)
         blob_store = fs.build(fs.FsSettings(), context)
-        for service in (mail_store, blob_store):
-            IService(service).startService()
+        outbox = Outbox(directory / "outbox.sqlite", Submissions(mail_store), reactor)
         known = GrowingDirectory(offload, reactor.seconds)
-        return cls(context, mail_store, blob_store, Accounts(mail_store), known)
+        started = cls(context, mail_store, blob_store, Accounts(mail_store), known, outbox)
+        delivery = LocalDelivery(known, started.accounts, blob_store, offload, started.now)
+        outbox.add_transport(LocalTransport(known, delivery, blob_store))
+        for service in (mail_store, blob_store, outbox):
+            IService(service).startService()
+        return started
 
     async def stop(self) -> None:
         """Close the stores."""
-        for service in (self.mail_store, self.blob_store):
+        for service in (self.outbox, self.mail_store, self.blob_store):
             await maybeDeferred(IService(service).stopService)
 
     def now(self) -> int:
@@ -80,6 +89,7 @@ class LocalStores:
             blobs=BlobAccess(self.blob_store, self.mail_store, self.context.offload),
             accounts=self.accounts,
             directory=self.directory,
+            outbox=self.outbox,
             hostname="mail.example.org",
             offload=self.context.offload,
             now=self.now,

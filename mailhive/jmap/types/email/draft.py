@@ -12,6 +12,7 @@ from attrs import define, evolve, field, frozen
 from mailhive.jmap.checks import (
     Check,
     is_date,
+    is_email_address,
     is_id,
     is_string,
     list_of,
@@ -57,21 +58,12 @@ class Draft:
     body: DraftPart
 
 
-def _is_address(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() <= {"name", "email"}
-        and is_string(value.get("email"))
-        and nullable(is_string)(value.get("name"))
-    )
-
-
 def _is_group(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and value.keys() <= {"name", "addresses"}
         and nullable(is_string)(value.get("name"))
-        and list_of(_is_address)(value.get("addresses"))
+        and list_of(is_email_address)(value.get("addresses"))
     )
 
 
@@ -79,7 +71,7 @@ def _is_group(value: Any) -> bool:
 _FORMS: Mapping[str, Check] = {
     "Raw": is_string,
     "Text": is_string,
-    "Addresses": list_of(_is_address),
+    "Addresses": list_of(is_email_address),
     "GroupedAddresses": list_of(_is_group),
     "MessageIds": list_of(is_string),
     "Date": is_date,

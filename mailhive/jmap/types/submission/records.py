@@ -1,0 +1,67 @@
+"""The records of EmailSubmissions: what the outbox tells of them and asks them."""
+
+from contextlib import suppress
+from typing import Any
+
+from attrs import frozen
+from zope.interface import implementer
+
+from mailhive.errors import NotFound
+from mailhive.interfaces.outbox import ISubmissions
+from mailhive.model.outbound import OutboundStatus
+
+__all__ = ["SUBMISSION", "Submissions", "progress"]
+
+SUBMISSION = "EmailSubmission"
+
+
+@implementer(ISubmissions)
+@frozen
+class Submissions:
+    """Those of every account of a mail store.
+
+    One that was destroyed, or whose account was, is told nothing; its message goes
+    on (RFC 8621 §7.5).
+    """
+
+    store: Any  # IMailStore
+
+    async def tell(self, status: OutboundStatus) -> None:
+        with suppress(NotFound):
+            await self.store.write(status.message.account_id, _note, status)
+
+    async def is_wanted(self, status: OutboundStatus) -> bool:
+        message, record = status.message, None
+        with suppress(NotFound):
+            record = await self.store.read(message.account_id, _record, message.id)
+        if record is None:
+            return not status.is_new
+        return bool(record.data["undoStatus"] != "canceled")
+
+
+def progress(status: OutboundStatus) -> dict[str, Any]:
+    """undoStatus and deliveryStatus of a message (RFC 8621 §7)."""
+    return {
+        "undoStatus": "pending" if status.can_be_undone else "final",
+        "deliveryStatus": {
+            recipient.address: {
+                "smtpReply": recipient.reply,
+                "delivered": recipient.delivered,
+                "displayed": "unknown",
+            }
+            for recipient in status.recipients
+        },
+    }
+
+
+def _record(reader: Any, submission_id: str) -> Any:
+    return reader.records(SUBMISSION, [submission_id]).get(submission_id)
+
+
+def _note(writer: Any, status: OutboundStatus) -> None:
+    record = _record(writer, status.message.id)
+    if record is None or record.data["undoStatus"] == "canceled":
+        return
+    data = {**record.data, **progress(status)}
+    if data != record.data:
+        writer.update_record(SUBMISSION, record.id, data)

@@ -1,0 +1,38 @@
+"""A message as it goes out: an Email less what is nobody else's business."""
+
+import re
+
+from mailhive.mime.fields import Headers, parse_fields
+from mailhive.mime.scan import scan
+
+__all__ = ["outgoing"]
+
+# Field names are any printable characters (RFC 5322 §2.2).
+_PRIVATE = r"(?:bcc|resent-bcc|return-path)[ \t]*:"
+_FIELD = re.compile(
+    rb"^%b[^\n]*+(?:\n[ \t][^\n]*+)*+(?:\n|\Z)" % _PRIVATE.encode(), re.IGNORECASE | re.MULTILINE
+)
+_FIELD_OF_CR = re.compile(
+    rb"(?:(?<=\r)|\A)%b[^\r]*+(?:\r[ \t][^\r]*+)*+(?:\r|\Z)" % _PRIVATE.encode(), re.IGNORECASE
+)
+
+
+def outgoing(raw: bytes, trace: bytes, date: bytes, message_id: bytes) -> bytes:
+    """The message to be sent of an Email.
+
+    Bcc is taken away (RFC 8621 §7.5), as are Resent-Bcc and Return-Path, which
+    is for the last host to add (RFC 5321 §4.4).  `trace` goes to its top, and
+    `date` and `message_id` to those that have none (RFC 6409 §8.2, §8.3); all
+    three are whole header fields.  Nothing else is touched.
+    """
+    start = scan(raw).body_start
+    block, body = raw[:start], raw[start:]
+    field = _FIELD if b"\n" in block else _FIELD_OF_CR  # as `parse_fields` has it
+    block = field.sub(b"", block)
+    headers = Headers(parse_fields(block))
+    added = [trace]
+    if headers.first("date") is None:
+        added.append(date)
+    if headers.first("message-id") is None:
+        added.append(message_id)
+    return b"".join((*added, block, body))

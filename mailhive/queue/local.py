@@ -1,0 +1,81 @@
+"""Submitted mail for recipients of this server."""
+
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailhive.errors import TemporaryFailure
+from mailhive.interfaces.outbox import ITransport
+from mailhive.model.envelope import Envelope, RecipientOutcome
+
+__all__ = ["LocalTransport"]
+
+#: Octets of a message that are copied at once.
+_CHUNK = 262_144
+
+
+@implementer(ITransport)
+@frozen
+class LocalTransport:
+    """Takes whatever is for a domain of the directory, known there or not."""
+
+    directory: Any  # IDirectory
+    delivery: Any  # IDelivery
+    blobs: Any  # IBlobStore
+    relays = False
+    _log = Logger()
+
+    def takes(self, address: str) -> Deferred[bool]:
+        found: Deferred[bool] = self.directory.is_local_domain(address.rpartition("@")[2])
+        return found
+
+    def deliver(self, envelope: Envelope, blob_id: str) -> Deferred[tuple[RecipientOutcome, ...]]:
+        return Deferred.fromCoroutine(self._deliver(envelope, blob_id))
+
+    async def _deliver(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
+        known, outcomes = [], {}
+        for address in envelope.recipients:
+            if await self.delivery.check_recipient(address):
+                known.append(address)
+            else:
+                outcomes[address] = RecipientOutcome(address, 550, "5.1.1", "No such recipient")
+        if known:
+            with self.blobs.hold():
+                final = await self._with_return_path(envelope.mail_from, blob_id)
+                outcomes |= await self._hand_over(envelope.mail_from, known, final)
+        return tuple(outcomes[address] for address in envelope.recipients)
+
+    async def _hand_over(
+        self, mail_from: str, known: list[str], blob_id: str
+    ) -> dict[str, RecipientOutcome]:
+        """To all at once, so that who is reached by two addresses gets it once.
+
+        That is all or nothing, so after a failure to each for itself.
+        """
+        together = await self.delivery.deliver(Envelope(mail_from, tuple(known)), blob_id)
+        outcomes = {outcome.recipient: outcome for outcome in together}
+        if len(known) > 1 and all(outcome.code >= 400 for outcome in together):
+            for address in known:
+                envelope = Envelope(mail_from, (address,))
+                try:
+                    (outcomes[address],) = await self.delivery.deliver(envelope, blob_id)
+                except TemporaryFailure as error:
+                    self._log.warn("Delivery put off: {reason}", reason=str(error), blob=blob_id)
+        return outcomes
+
+    async def _with_return_path(self, mail_from: str, blob_id: str) -> str:
+        """The blob of the message as final delivery leaves it (RFC 5321 §4.4)."""
+        size = await self.blobs.size(blob_id)
+        writer = self.blobs.open_writer()
+        try:
+            writer.write(f"Return-Path: <{mail_from}>\r\n".encode())
+            for start in range(0, size, _CHUNK):
+                writer.write(await self.blobs.read(blob_id, start, _CHUNK))
+        except BaseException:
+            writer.abort()
+            raise
+        final: str = await writer.commit()
+        return final

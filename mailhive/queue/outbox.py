@@ -1,0 +1,430 @@
+"""The embedded outbox: an SQLite file, and what works it off.
+
+    data-dir/outbox.sqlite
+
+One thread has the file, so that changes are made in the order in which they were
+asked for.  A message has one owner at a time, an attempt to send it or somebody
+who holds it: that is its lock.  Nothing of a message is in memory but the lock
+and the attempt, so that a start needs no more than to look what is due.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock, fail
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from mailhive.errors import MailhiveError, TemporaryFailure
+from mailhive.interfaces.outbox import IOutbox
+from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.model.outbound import OutboundMessage, OutboundStatus, RecipientStatus
+from mailhive.queue.ledger import SCHEMA, Ledger
+from mailhive.sqlite.connection import Connection, is_storage_failure
+
+__all__ = ["LIFE", "PAUSES", "Outbox"]
+
+#: Seconds between attempts; the last one again and again.
+PAUSES = (60, 300, 900, 1_800, 3_600, 7_200, 14_400)
+#: Seconds after which a message is given up when it cannot be sent (RFC 5321 §4.5.4.1).
+LIFE = 5 * 86_400
+#: Messages that are sent at once.
+_AT_ONCE = 20
+#: Seconds that somebody who wants to hold a message waits for an attempt to end.
+_PATIENCE = 5.0
+#: Seconds until something is tried again that a store refused.
+_REST = 30.0
+#: Seconds that attempts have to end when the daemon stops.
+_DRAIN = 2.0
+
+# RFC 3463 §3.5: X.4.0, other or undefined network or routing status.
+_NO_WAY = "451 4.4.0 No way to this recipient yet, waiting"
+
+
+class _DaemonThread(Thread):
+    """A thread that does not keep a process alive whose start failed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, daemon=True)
+
+
+class _Pool(ThreadPool):
+    threadFactory = _DaemonThread
+
+
+class _Locks:
+    """A lock for each message that needs one."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self._locks: dict[str, DeferredLock] = {}
+
+    def acquire(self, message_id: str) -> Deferred[Any]:
+        return self._locks.setdefault(message_id, DeferredLock()).acquire()
+
+    def release(self, message_id: str) -> None:
+        """Let the next one have it; nothing if nobody has it."""
+        lock = self._locks.get(message_id)
+        if lock is not None:
+            lock.release()
+            if not lock.locked:
+                del self._locks[message_id]
+
+    @asynccontextmanager
+    async def having(self, message_id: str) -> AsyncIterator[None]:
+        await self.acquire(message_id)
+        try:
+            yield
+        finally:
+            self.release(message_id)
+
+
+@implementer(IOutbox)
+class Outbox(Service):
+    """`IOutbox` on the file at `path`.
+
+    `submissions` provides `ISubmissions`.  `clock` is there for tests, which let
+    time pass as they like.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        path: Path,
+        submissions: Any,
+        reactor: Any,
+        clock: Any = None,
+    ) -> None:
+        self._path = path
+        self._transports: list[Any] = []
+        self._submissions = submissions
+        self._reactor = reactor
+        self._clock = clock or reactor
+        self._pool = _Pool(0, 1, "outbox")
+        self._ledger: Ledger | None = None
+        self._locks = _Locks(self._clock)
+        self._work: set[Deferred[Any]] = set()
+        self._attempts: set[str] = set()
+        self._alarms: set[Any] = set()  # IDelayedCall
+        self._next_look: Any = None  # IDelayedCall
+        self._looking = self._look_again = False
+
+    def add_transport(self, transport: Any) -> None:
+        """Offer an `ITransport` what those added before it do not take; before the start."""
+        self._transports.append(transport)
+
+    # IService
+
+    def startService(self) -> None:
+        """Open the file; blocks.  `SchemaError` when it was written by a newer mailhive."""
+        connection = Connection(self._path)
+        try:
+            SCHEMA.apply(connection)
+            self._ledger = Ledger(connection)
+            self._ledger.wake(self._now())
+            held, untold = self._ledger.held(), self._ledger.untold()
+        except BaseException:
+            connection.close()
+            raise
+        self._pool.start()
+        super().startService()
+        for message_id in held:
+            self._begin(self._settle_held(message_id))
+        for message_id in untold:
+            self._begin(self._tell_later(message_id))
+        self._look()
+
+    async def _stop(self) -> None:
+        for alarm in (*self._alarms, self._next_look):
+            if alarm is not None and alarm.active():
+                alarm.cancel()
+        self._alarms.clear()
+        if self._work:
+            await DeferredList(list(self._work)).addTimeout(_DRAIN, self._reactor)
+        if self._ledger is not None:
+            await self._run(Ledger.close)
+            self._ledger = None
+            self._pool.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Begin nothing more, and let end what is under way."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    # IOutbox
+
+    def submit(self, message: OutboundMessage, *, held: bool = False) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._submit(message, held))
+
+    def hold(self, message_id: str) -> Deferred[bool]:
+        return Deferred.fromCoroutine(self._hold(message_id))
+
+    def release(self, message_id: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._end_hold(message_id, wanted=True))
+
+    def cancel(self, message_id: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._end_hold(message_id, wanted=False))
+
+    def settle(self, message_id: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._settle(message_id))
+
+    def status(self, message_id: str) -> Deferred[OutboundStatus | None]:
+        return self._run(Ledger.status, message_id)
+
+    def blob_ids(self, after: str, until: str, limit: int) -> Deferred[Sequence[str]]:
+        return self._run(Ledger.blob_ids, after, until, limit)
+
+    async def _submit(self, message: OutboundMessage, held: bool) -> None:
+        if held:
+            await self._locks.acquire(message.id)
+        try:
+            await self._run(Ledger.add, message, held, self._now())
+        except BaseException:
+            if held:
+                self._locks.release(message.id)
+            raise
+        self._look()
+
+    async def _hold(self, message_id: str) -> bool:
+        try:
+            await self._locks.acquire(message_id).addTimeout(_PATIENCE, self._clock)
+        except DeferredTimeout:
+            return False
+        held = False
+        try:
+            held = await self._run(Ledger.hold, message_id)
+        finally:
+            if not held:
+                self._locks.release(message_id)
+        return held
+
+    async def _end_hold(self, message_id: str, *, wanted: bool) -> None:
+        try:
+            if wanted:
+                await self._run(Ledger.release, message_id, self._now())
+            else:
+                await self._run(Ledger.cancel, message_id)
+        except TemporaryFailure as error:
+            # It stays held, also for a later start, until this comes through.
+            self._log.warn("Message {id} stays held: {why}", id=message_id, why=str(error))
+            self._in_a_while(lambda: self._end_hold(message_id, wanted=wanted))
+            return
+        self._locks.release(message_id)
+        self._look()
+
+    async def _settle(self, message_id: str) -> None:
+        wanted = False
+        try:
+            status: OutboundStatus | None = await self._run(Ledger.status, message_id)
+            wanted = status is not None and await self._submissions.is_wanted(status)
+        except Exception as error:
+            self._report(error, "Message {id} stays held", message_id)
+            self._in_a_while(lambda: self._settle(message_id))
+        else:
+            await self._end_hold(message_id, wanted=wanted)
+
+    async def _settle_held(self, message_id: str) -> None:
+        await self._locks.acquire(message_id)
+        await self._settle(message_id)
+
+    # What is due
+
+    def _look(self) -> None:
+        """See what is due now, and when to see again."""
+        self._look_again = True
+        if self.running and not self._looking:
+            self._looking = True
+            self._begin(self._see())
+
+    async def _see(self) -> None:
+        pause: float | None = _REST
+        try:
+            while self._look_again and self.running:
+                self._look_again = False
+                pause = await self._start_attempts()
+        except Exception as error:
+            self._report(error, "The outbox cannot see what is due", "")
+        finally:
+            self._looking = False
+        if self._next_look is not None and self._next_look.active():
+            self._next_look.cancel()
+        if pause is not None and self.running:
+            self._next_look = self._clock.callLater(pause, self._look)
+
+    async def _start_attempts(self) -> float | None:
+        """Begin what is due, as many as may be; seconds until there is more, if that is known."""
+        now = self._now()
+        due = await self._run(Ledger.due, now, _AT_ONCE + len(self._attempts))
+        for message_id in due:
+            if message_id not in self._attempts and len(self._attempts) < _AT_ONCE:
+                self._attempts.add(message_id)
+                self._begin(self._attempt(message_id))
+        later: int | None = await self._run(Ledger.next_due, now)
+        return None if later is None else max(0.0, (later - now) / 1000)
+
+    async def _attempt(self, message_id: str) -> None:
+        try:
+            async with self._locks.having(message_id):
+                if await self._run(Ledger.is_ready, message_id):
+                    await self._send(message_id)
+        except Exception as error:
+            # Perhaps somebody has the message and it cannot be noted: no haste.
+            self._report(error, "An attempt to send message {id} failed", message_id)
+            self._in_a_while(lambda: self._rested(message_id))
+        else:
+            await self._rested(message_id)
+
+    async def _rested(self, message_id: str) -> None:
+        self._attempts.discard(message_id)
+        self._look()
+
+    # One attempt
+
+    async def _send(self, message_id: str) -> None:
+        status = await self._run(Ledger.status, message_id)
+        attempts = await self._run(Ledger.attempts, message_id) + 1
+        message = status.message
+        is_old = self._now() - message.submitted_at > LIFE * 1000
+        known = {recipient.address: recipient for recipient in status.recipients}
+        again = False
+        async for results in self._outcomes(message, status.waiting):
+            results = [_given_up(r) if is_old and r.reply != _NO_WAY else r for r in results]
+            again = again or any(r.delivered == "queued" and r.reply != _NO_WAY for r in results)
+            changed = [result for result in results if result != known[result.address]]
+            if changed:
+                await self._run(Ledger.note, message_id, changed)
+                await self._tell(message_id)
+        pause = PAUSES[min(attempts, len(PAUSES)) - 1]
+        due_at = self._now() + pause * 1000 if again else None
+        await self._run(Ledger.end_attempt, message_id, attempts, due_at)
+
+    async def _outcomes(self, message: OutboundMessage, addresses: Sequence[str]) -> Any:
+        """Yield what became of recipients, those of one transport together."""
+        ways: dict[int | None, list[str]] = {}
+        for address in addresses:
+            try:
+                ways.setdefault(await self._way(address), []).append(address)
+            except TemporaryFailure as error:
+                yield [RecipientStatus(address, "queued", f"451 4.4.3 {error}")]
+        for way, together in ways.items():
+            if way is None:
+                yield [RecipientStatus(address, "queued", _NO_WAY) for address in together]
+            else:
+                yield await self._hand_over(self._transports[way], message, tuple(together))
+
+    async def _way(self, address: str) -> int | None:
+        """Which transport takes the address."""
+        for way, transport in enumerate(self._transports):
+            if await transport.takes(address):
+                return way
+        return None
+
+    async def _hand_over(
+        self, transport: Any, message: OutboundMessage, addresses: tuple[str, ...]
+    ) -> list[RecipientStatus]:
+        envelope = Envelope(message.envelope.mail_from, addresses, message.envelope.parameters)
+        try:
+            outcomes = await transport.deliver(envelope, message.blob_id)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._report(error, "Message {id} cannot be handed over", message.id)
+            why = "Cannot be sent now, trying again"
+            outcomes = [RecipientOutcome(address, 451, "4.3.0", why) for address in addresses]
+        return [_result(outcome, relays=transport.relays) for outcome in outcomes]
+
+    # Telling
+
+    async def _tell(self, message_id: str) -> None:
+        """Have the EmailSubmission say how far the message has come; later if not now."""
+        try:
+            status = await self._run(Ledger.status, message_id)
+            if status is None or status.message.account_id is None:
+                return
+            await self._submissions.tell(status)
+            await self._run(Ledger.told, message_id)
+        except Exception as error:
+            self._report(error, "The submission of message {id} is not up to date", message_id)
+            self._in_a_while(lambda: self._tell_later(message_id))
+
+    async def _tell_later(self, message_id: str) -> None:
+        async with self._locks.having(message_id):
+            await self._tell(message_id)
+
+    # Work
+
+    def _now(self) -> int:
+        return int(self._clock.seconds() * 1000)
+
+    def _run(self, method: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Call a method of the ledger on its thread."""
+        if self._ledger is None:
+            return fail(TemporaryFailure("The outbox is not open"))
+        called = deferToThreadPool(self._reactor, self._pool, method, self._ledger, *args)
+        return called.addErrback(_storage_failure)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for but the end of the service."""
+        doing: Deferred[Any] = Deferred.fromCoroutine(work)
+        if not doing.called:
+            self._work.add(doing)
+
+        def done(result: Any) -> None:
+            self._work.discard(doing)
+            if isinstance(result, Failure):
+                self._report(result.value, "Work on the outbox failed", "")
+
+        doing.addBoth(done)
+
+    def _in_a_while(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if not self.running:
+            return
+
+        def begin() -> None:
+            self._alarms.discard(alarm)
+            self._begin(work())
+
+        alarm = self._clock.callLater(_REST, begin)
+        self._alarms.add(alarm)
+
+    def _report(self, error: BaseException | None, what: str, message_id: str) -> None:
+        if isinstance(error, CancelledError):  # the daemon stops
+            return
+        if isinstance(error, MailhiveError):
+            self._log.warn(what + ": {why}", id=message_id, why=str(error))
+        else:
+            self._log.failure(what, Failure(error), id=message_id)
+
+
+def _storage_failure(failure: Failure) -> Any:
+    error = failure.value
+    if error is not None and is_storage_failure(error):
+        raise TemporaryFailure(f"The outbox cannot be used now: {error}") from error
+    return failure
+
+
+def _result(outcome: RecipientOutcome, *, relays: bool) -> RecipientStatus:
+    if outcome.code < 300:
+        delivered = "unknown" if relays else "yes"
+    else:
+        delivered = "queued" if outcome.code < 500 else "no"
+    reply = f"{outcome.code} {outcome.enhanced} {outcome.text}"
+    return RecipientStatus(outcome.recipient, delivered, reply)
+
+
+def _given_up(result: RecipientStatus) -> RecipientStatus:
+    """RFC 3463 §3.5: X.4.7, delivery time expired."""
+    if result.delivered != "queued":
+        return result
+    return RecipientStatus(
+        result.address, "no", f"550 5.4.7 Given up after {LIFE // 86_400} days: {result.reply}"
+    )
