@@ -18,6 +18,7 @@ nothing but such words matches nothing.  The empty text matches everything.
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 __all__ = ["fold", "phrases", "units"]
 
@@ -122,7 +123,12 @@ def fold(text: str) -> str:
     return " ".join(text.translate(_SPLIT).split())
 
 
-def units(text: str) -> Iterator[tuple[int, int, list[str]]]:
+@lru_cache(10_000)
+def _tokens(piece: str) -> tuple[str, ...]:
+    return tuple(fold(piece).split())
+
+
+def units(text: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     """Where in `text` its tokens are: start, end and tokens of each piece that has any.
 
     The tokens of all pieces together are those of `fold(text)`; as a rule a piece
@@ -130,7 +136,7 @@ def units(text: str) -> Iterator[tuple[int, int, list[str]]]:
     """
     for match in _UNIT.finditer(text.translate(_CLASSES)):
         start, end = match.span()
-        if tokens := fold(text[start:end]).split():
+        if tokens := _tokens(text[start:end]):
             yield start, end, tokens
 
 

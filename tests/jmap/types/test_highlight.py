@@ -58,6 +58,16 @@ def test_an_excerpt_begins_and_ends_with_words() -> None:
     assert " the <mark>needle</mark> is here " in found
     assert all(word in WORDS.split() for word in found.strip("…").split()[:3])
     assert 200 < len(found.encode()) <= MAX_EXCERPT
+    assert excerpt("x" * 99 + "-needle", ("needle",)) == "…<mark>needle</mark>"
+
+
+def test_an_excerpt_of_text_without_spaces() -> None:
+    found = excerpt("あいうえおかきくけこ" * 100 + "東京" + "さしすせそ" * 100, ("東 京",))
+    assert found is not None
+    lead, mark, rest = found.partition("<mark>東京</mark>")
+    assert mark
+    assert lead.startswith("…") and lead.endswith("けこ") and 15 < len(lead) <= 21
+    assert rest.startswith("さしす") and rest.endswith("…") and len(rest) > 40
 
 
 def test_a_short_text_is_shown_whole_on_one_line() -> None:

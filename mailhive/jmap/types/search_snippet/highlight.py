@@ -6,6 +6,7 @@ HTML: the text with `&`, `<` and `>` escaped and every phrase within `<mark>`.
 
 import html
 from collections.abc import Collection, Iterator
+from itertools import islice
 
 from attrs import frozen
 
@@ -55,7 +56,7 @@ def excerpt(text: str, wanted: Collection[str]) -> str | None:
     On one line; None if the text has none of them.
     """
     text = " ".join(text.split())
-    places = list(_places(text, wanted))
+    places = list(islice(_places(text, wanted), 2 * _PLACES))
     if not places:
         return None
     first = _best(places[:_PLACES])
@@ -133,7 +134,10 @@ def _lead(text: str, start: int) -> int:
     if not begin:
         return 0
     space = text.find(" ", begin - 1, start)
-    return start if space < 0 else space + 1
+    if space >= 0:
+        return space + 1
+    # What is at `begin` may be the rest of a word, what comes next is not.
+    return next((begin + at for at, _, _ in units(text[begin:start]) if at), start)
 
 
 def _pieces(text: str, begin: int, places: list[_Place]) -> Iterator[tuple[str, bool]]:
