@@ -18,10 +18,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-
-die() { echo "jmap-test-suite.sh: $*" >&2; exit 2; }
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
+. "$here/daemon.sh"
 
 url='' filter='' report='' checkout='' users=()
 while [ $# -gt 0 ]; do
@@ -41,87 +38,33 @@ done
 command -v node >/dev/null || die "node is not installed"
 [ -n "$url" ] || [ ${#users[@]} -eq 0 ] || die "--user goes with --url"
 
-work=$(mktemp -d)
-daemon=''
-cleanup() {
-  if [ -n "$daemon" ]; then
-    kill "$daemon" 2>/dev/null || true
-    wait "$daemon" 2>/dev/null || true
-  fi
-  rm -rf "$work"
-}
-trap cleanup EXIT
-
-start_mailhive() {
-  local twistd=${TWISTD:-} port
-  if [ -z "$twistd" ]; then
-    if [ -x "$root/.venv/bin/twistd" ]; then
-      twistd=$root/.venv/bin/twistd
-    else
-      twistd=$(command -v twistd) || die "no twistd: install mailhive, or set TWISTD"
-    fi
-  fi
-  port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+make_work
+if [ -z "$url" ]; then
+  find_twistd
   users=(alice:wonderland bob:builder)
-  url=http://127.0.0.1:$port/.well-known/jmap
-  cat >"$work/mailhive.toml" <<TOML
-[server]
-hostname = "localhost"
-data-dir = "data"
-
-[server.listener."jmap"]
-bind = "127.0.0.1:$port"
-url = "127.0.0.1:$port"
-protocol = "jmap"
-
-[storage]
-mail = "sqlite"
-blob = "files"
-
-[store."sqlite"]
-type = "sqlite"
-
-[blob."files"]
-type = "fs"
-
-[jmap]
-directory = "memory"
-
-[directory."memory"]
+  start_mailhive <<'TOML'
+[directory."people"]
 type = "memory"
 
-[[directory."memory".principals]]
+[[directory."people".principals]]
 name = "alice"
 type = "individual"
 secret = "wonderland"
 email = ["alice@example.org"]
 member-of = ["team"]             # the account that the tests of copying copy to
 
-[[directory."memory".principals]]
+[[directory."people".principals]]
 name = "bob"
 type = "individual"
 secret = "builder"
 email = ["bob@example.org"]
 
-[[directory."memory".principals]]
+[[directory."people".principals]]
 name = "team"
 type = "group"
 email = ["team@example.org"]
 TOML
-  (cd "$work" && exec "$twistd" --nodaemon --pidfile= mailhive -c mailhive.toml) >"$work/log" 2>&1 &
-  daemon=$!
-  for _ in $(seq 150); do
-    # Any answer at all will do: without credentials it is 401.
-    python3 -c "import http.client as h; h.HTTPConnection('127.0.0.1', $port).request('GET', '/')" \
-      2>/dev/null && return
-    kill -0 "$daemon" 2>/dev/null || break
-    sleep 0.2
-  done
-  cat "$work/log" >&2
-  die "mailhive did not start"
-}
-
-[ -n "$url" ] || start_mailhive
+fi
 [ ${#users[@]} -gt 0 ] || die "--url needs --user"
 
 python3 - "$url" "${users[@]}" >"$work/suite.json" <<'PY'

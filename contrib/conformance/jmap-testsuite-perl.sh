@@ -18,10 +18,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-
-die() { echo "jmap-testsuite-perl.sh: $*" >&2; exit 2; }
-usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; }
+. "$here/daemon.sh"
 
 checkout='' logs='' websocket=0 files=()
 while [ $# -gt 0 ]; do
@@ -40,25 +37,11 @@ export PERL5LIB=$here:$checkout/lib${PERL5LIB:+:$PERL5LIB}
 perl -e 'require MailhiveAdapter; require JMAP::TestSuite; require jmaptest' ||
   die "modules are missing; run cpanm --installdeps . in $checkout, or set PERL5LIB"
 
-twistd=${TWISTD:-}
-if [ -z "$twistd" ] && [ -x "$root/.venv/bin/twistd" ]; then
-  twistd=$root/.venv/bin/twistd
-fi
-twistd=$(command -v "${twistd:-twistd}") || die "no twistd: install mailhive, or set TWISTD"
+find_twistd
 mailhive=$(dirname "$twistd")/mailhive
 [ -x "$mailhive" ] || die "no mailhive command beside $twistd"
 
-work=$(mktemp -d)
-daemon=''
-cleanup() {
-  if [ -n "$daemon" ]; then
-    kill "$daemon" 2>/dev/null || true
-    wait "$daemon" 2>/dev/null || true
-  fi
-  rm -rf "$work"
-}
-trap cleanup EXIT
-
+make_work
 if [ -n "$logs" ]; then
   mkdir -p "$logs"
   logs=$(cd "$logs" && pwd)
@@ -67,47 +50,12 @@ else
   mkdir "$logs"
 fi
 
-port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-cat >"$work/mailhive.toml" <<TOML
-[server]
-hostname = "localhost"
-data-dir = "data"
-
-[server.listener."jmap"]
-bind = "127.0.0.1:$port"
-url = "127.0.0.1:$port"
-protocol = "jmap"
-
-[storage]
-mail = "sqlite"
-blob = "files"
-
-[store."sqlite"]
-type = "sqlite"
-
-[blob."files"]
-type = "fs"
-
-[jmap]
-directory = "people"
-
+start_mailhive <<'TOML'
 [directory."people"]
 type = "internal"
 TOML
-(cd "$work" && exec "$twistd" --nodaemon --pidfile= mailhive -c mailhive.toml) >"$logs/mailhive.log" 2>&1 &
-daemon=$!
-up=''
-for _ in $(seq 150); do
-  # Any answer at all will do: without credentials it is 401.
-  python3 -c "import http.client as h; h.HTTPConnection('127.0.0.1', $port).request('GET', '/')" \
-    2>/dev/null && { up=1; break; }
-  kill -0 "$daemon" 2>/dev/null || break
-  sleep 0.2
-done
-[ -n "$up" ] || { cat "$logs/mailhive.log" >&2; die "mailhive did not start"; }
 
-python3 - "http://127.0.0.1:$port/.well-known/jmap" "$mailhive" "$work/mailhive.toml" \
-  >"$work/adapter.json" <<'PY'
+python3 - "$url" "$mailhive" "$work/mailhive.toml" >"$work/adapter.json" <<'PY'
 import json, sys
 url, mailhive, config = sys.argv[1:]
 add = [mailhive, "account", "add", "-c", config, "--bare", "--email", "{user}", "{user}"]
@@ -131,6 +79,7 @@ for file in "${files[@]}"; do
   fi
 done
 
+cp "$work/log" "$logs/mailhive.log"
 echo "$passed of ${#files[@]} files passed, ${#known[@]} failed as expected, ${#unexpected[@]} failed"
 if [ ${#mended[@]} -gt 0 ]; then
   printf '%s\n' "" "passed, though expected-failures-perl.txt lists them:" "${mended[@]/#/  }"
