@@ -5,13 +5,17 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from mailhive.jmap.budget import Budget
 from mailhive.jmap.errors import MethodError, invalid_arguments
 from mailhive.jmap.limits import Limits
 from mailhive.mail.blobs import BlobAccess
 from mailhive.model.ids import is_id
 from mailhive.model.principal import Principal
 
-__all__ = ["Account", "Context"]
+__all__ = ["MAX_EMAILS", "Account", "Context"]
+
+#: Octets of Emails, their bodies included, that all calls of a request may get.
+MAX_EMAILS = 64_000_000
 
 
 @frozen
@@ -36,7 +40,8 @@ class Context:
 
     `offload(fn, *args)` runs CPU-bound work off the reactor thread and `now()`
     is the time in milliseconds; both are passed in so that methods stay free of
-    I/O.  `created_ids` grows as records are created (RFC 8620 §3.3).
+    I/O.  `created_ids` grows as records are created (RFC 8620 §3.3), `emails` is
+    used up by methods that return Emails.
     """
 
     principal: Principal
@@ -51,6 +56,7 @@ class Context:
     now: Callable[[], int]
     using: frozenset[str] = frozenset()
     created_ids: dict[str, str] = field(factory=dict)
+    emails: Budget = field(factory=lambda: Budget(MAX_EMAILS, "The Emails of this request"))
 
     def account(self, arguments: Mapping[str, Any], name: str = "accountId") -> Account:
         """The account that a call names; invalidArguments or accountNotFound if none.

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from mailhive.errors import AccountNotFound, TemporaryFailure, UnsupportedFilter
+from mailhive.jmap.budget import Budget
 from mailhive.jmap.context import Context
 from mailhive.jmap.envelope import Invocation, Request, Response
 from mailhive.jmap.errors import MethodError, RequestError
-from mailhive.jmap.references import Budget, resolve_references
+from mailhive.jmap.references import resolve_references
 from mailhive.jmap.registry import Followed, Registry
 
 __all__ = ["check_request", "process"]
@@ -44,7 +45,7 @@ async def process(
     response = Response(created_ids=None if request.created_ids is None else context.created_ids)
     responses = response.method_responses
     # What references bring in may be as large as what the client could have sent.
-    budget = Budget(context.limits.request_size)
+    budget = Budget(context.limits.request_size, "What result references bring in")
 
     async def answer(name: str, arguments: dict[str, Any], call_id: str, asked: bool) -> None:
         result: dict[str, Any] | Followed

@@ -9,43 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from attrs import define
 
+from mailhive.jmap.budget import Budget
 from mailhive.jmap.envelope import Invocation
 from mailhive.jmap.errors import MethodError
 
-__all__ = ["Budget", "resolve_references"]
-
-
-@define
-class Budget:
-    """How many octets of JSON references may still look at and bring in, roughly."""
-
-    left: int
-
-    def spend(self, octets: int) -> None:
-        """Count `octets`; `MethodError` requestTooLarge when they are too many."""
-        self.left -= octets
-        if self.left < 0:
-            raise MethodError("requestTooLarge", "Result references bring in too much")
-
-    def spend_on(self, value: Any) -> None:
-        """Count a whole value."""
-        pending = [value]
-        while pending:
-            item = pending.pop()
-            if isinstance(item, str):
-                self.spend(len(item) + 3)
-            elif isinstance(item, dict):
-                self.spend(2 + sum(map(len, item)) + 4 * len(item))
-                pending += item.values()
-            elif isinstance(item, list | tuple):
-                self.spend(2 + len(item))
-                pending += item
-            elif isinstance(item, msgspec.Raw):
-                self.spend(len(bytes(item)))
-            else:
-                self.spend(4)
+__all__ = ["resolve_references"]
 
 
 def resolve_references(

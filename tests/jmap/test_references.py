@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from mailhive.jmap.budget import Budget
 from mailhive.jmap.errors import MethodError
-from mailhive.jmap.references import Budget, resolve_references
+from mailhive.jmap.references import resolve_references
 
 RESPONSES = [
     ("Foo/changes", {"created": ["f1", "f4"], "updated": []}, "t0"),
@@ -27,7 +28,7 @@ RESPONSES = [
 
 def resolve(path: str, result_of: str = "t1", name: str = "Email/get") -> object:
     reference = {"resultOf": result_of, "name": name, "path": path}
-    return resolve_references({"#ids": reference}, RESPONSES, Budget(1_000))["ids"]
+    return resolve_references({"#ids": reference}, RESPONSES, Budget(1_000, "It"))["ids"]
 
 
 @pytest.mark.parametrize(
@@ -77,13 +78,13 @@ def test_the_first_response_of_the_call_must_have_the_name() -> None:
 
 def test_a_reference_must_be_one() -> None:
     with pytest.raises(MethodError) as caught:
-        resolve_references({"#ids": ["x"]}, RESPONSES, Budget(1_000))
+        resolve_references({"#ids": ["x"]}, RESPONSES, Budget(1_000, "It"))
     assert caught.value.type == "invalidResultReference"
 
 
 def test_an_argument_cannot_be_given_both_ways() -> None:
     with pytest.raises(MethodError) as caught:
-        resolve_references({"ids": [], "#ids": {}}, RESPONSES, Budget(1_000))
+        resolve_references({"ids": [], "#ids": {}}, RESPONSES, Budget(1_000, "It"))
     assert caught.value.type == "invalidArguments"
 
 
@@ -92,12 +93,12 @@ def test_an_argument_cannot_be_given_both_ways() -> None:
 def test_what_is_brought_in_counts(path: str, octets: int) -> None:
     reference = {"resultOf": "t1", "name": "Email/get", "path": path}
     with pytest.raises(MethodError) as caught:
-        resolve_references({"#ids": reference}, RESPONSES, Budget(octets))
+        resolve_references({"#ids": reference}, RESPONSES, Budget(octets, "It"))
     assert caught.value.type == "requestTooLarge"
 
 
 def test_references_that_multiply_come_to_an_end() -> None:
-    budget = Budget(100_000)
+    budget = Budget(100_000, "It")
     responses: list[tuple[str, dict[str, object], str]] = [("Core/echo", {"x": "y"}, "c0")]
     with pytest.raises(MethodError) as caught:
         for call in range(15):

@@ -21,6 +21,7 @@ from mailhive.jmap.types.email.view import (
     needs_structure,
     value_parts,
     view_of,
+    weight,
 )
 from mailhive.mime.excerpts import Excerpts
 from mailhive.mime.part import Part
@@ -41,8 +42,10 @@ BODY_ARGUMENTS = {
 #: that are put together on the reactor thread; more is work for another.
 _FEW = 8
 _SMALL = 65_536
-#: Octets of body text, as transmitted, that one call gets; more is requestTooLarge.
-_MOST = 64_000_000
+#: Emails that are read at once, before it is looked how large they are.
+_BATCH = 50
+#: Properties that one call may name; each can be another form of the same field.
+_MAX_PROPERTIES = 200
 
 
 async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -55,23 +58,38 @@ async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     ids = checked_ids(values["ids"], limit)
     full = needs_structure(properties)
     summary = any(name in SUMMARY for name in properties)
+    budget = context.emails
 
     def work(reader: Any) -> tuple[int, dict[str, EmailRow]]:
         asked = reader.email_ids(limit + 1) if ids is None else ids
         if len(asked) > limit:
             raise MethodError("requestTooLarge", f"There are more than {limit}")
-        return reader.state("Email"), reader.emails(asked, summary=summary, full=full)
+        rows: dict[str, EmailRow] = {}
+        left = budget.left
+        for start in range(0, len(asked), _BATCH):
+            batch = reader.emails(asked[start : start + _BATCH], summary=summary, full=full)
+            left -= _octets(batch)
+            if left < 0:
+                raise MethodError("requestTooLarge", "The Emails are too large to get at once")
+            rows |= batch
+        return reader.state("Email"), rows
 
     def build(rows: Mapping[str, EmailRow]) -> tuple[dict[str, Any], list[_Values]]:
-        views = {i: view_of(row) for i, row in rows.items()} if full else {}
-        emails = {
-            i: email_object(row, views.get(i), properties, options) for i, row in rows.items()
-        }
-        if not with_values:
-            return emails, []
-        return emails, [_Values(i, view, value_parts(view, options)) for i, view in views.items()]
+        emails, wanted = {}, []
+        for email_id, row in rows.items():
+            view = view_of(row) if full else None
+            if view is not None:
+                budget.spend(weight(view, properties, options))
+            emails[email_id] = email = email_object(row, view, properties, options)
+            if view is not None:
+                budget.spend_on(email)
+                if with_values:
+                    wanted.append(_Values(email_id, view, value_parts(view, options)))
+        return emails, wanted
 
     state, rows = await context.store.read(account.id, work)
+    if not full:
+        budget.spend(_octets(rows))
     if full and (len(rows) > _FEW or _octets(rows) > _SMALL):
         emails, wanted = await context.offload(build, rows)
     else:
@@ -103,6 +121,8 @@ def body_options(values: Mapping[str, Any]) -> BodyOptions:
 
 def _checked(names: Sequence[str], exists: Any) -> tuple[str, ...]:
     unique = tuple(dict.fromkeys(names))
+    if len(unique) > _MAX_PROPERTIES:
+        raise MethodError("requestTooLarge", f"At most {_MAX_PROPERTIES} properties can be had")
     for name in unique:
         try:
             known = exists(name)
@@ -127,7 +147,8 @@ class _Values:
 
 
 def _octets(rows: Mapping[str, EmailRow]) -> int:
-    return sum(len(row.headers or b"") + len(row.structure or b"") for row in rows.values())
+    texts = ((row.summary, row.headers, row.structure) for row in rows.values())
+    return sum(len(text) for row in texts for text in row if text is not None)
 
 
 async def _add_values(
@@ -138,8 +159,7 @@ async def _add_values(
 ) -> None:
     """Fill in `bodyValues`, reading no more of each message than the parts asked for."""
     total = sum(values.octets for values in wanted)
-    if total > _MOST:
-        raise MethodError("requestTooLarge", f"Bodies of more than {_MOST} octets")
+    context.emails.spend(total)
     read = context.blobs.blob_store.read
     excerpts = [
         Excerpts(

@@ -10,7 +10,7 @@ from mailhive.jmap.context import Context
 from mailhive.jmap.errors import MethodError
 from mailhive.jmap.types.email.get import BODY_ARGUMENTS, body_options, checked_email_properties
 from mailhive.jmap.types.email.properties import SUMMARY
-from mailhive.jmap.types.email.view import BodyOptions, message_object
+from mailhive.jmap.types.email.view import BodyOptions, message_object, weight
 from mailhive.mime.view import EmailView
 
 __all__ = ["parse"]
@@ -52,9 +52,9 @@ async def parse(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
             raise MethodError("requestTooLarge", f"Messages of more than {_MOST} octets")
         raw = await blob.read()
         if blob.size > _SMALL:
-            email = await context.offload(_parse, raw, blob_id, properties, options)
+            email = await context.offload(_parse, context, raw, blob_id, properties, options)
         else:
-            email = _parse(raw, blob_id, properties, options)
+            email = _parse(context, raw, blob_id, properties, options)
         if email is None:
             not_parsable.append(blob_id)
         else:
@@ -68,10 +68,13 @@ async def parse(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse(
-    raw: bytes, blob_id: str, properties: Sequence[str], options: BodyOptions
+    context: Context, raw: bytes, blob_id: str, properties: Sequence[str], options: BodyOptions
 ) -> dict[str, Any] | None:
     """The Email that a blob is, None if it has no header field."""
     view = EmailView.scanned(raw, blob_id)
     if not view.root.fields:
         return None
-    return message_object(view, raw, properties, options)
+    context.emails.spend(weight(view, properties, options))
+    email = message_object(view, raw, properties, options)
+    context.emails.spend_on(email)
+    return email

@@ -17,6 +17,7 @@ __all__ = [
     "needs_structure",
     "value_parts",
     "view_of",
+    "weight",
 ]
 
 _BODY = frozenset({"bodyStructure", "textBody", "htmlBody", "attachments"})
@@ -98,6 +99,13 @@ def message_object(
 
 def _from_message(view: EmailView, name: str, options: BodyOptions) -> Any:
     return view.body(name, options.properties) if name in _BODY else view[name]
+
+
+def weight(view: EmailView, properties: Sequence[str], options: BodyOptions) -> int:
+    """Octets that the EmailBodyParts of an Email may well take, told without making them."""
+    lists = sum(name in _BODY for name in properties)
+    parts = sum(1 for _ in view.root.walk()) if lists else 0
+    return lists * parts * len(options.properties) * 8
 
 
 def value_parts(view: EmailView, options: BodyOptions) -> list[Part]:
