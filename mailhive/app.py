@@ -25,9 +25,10 @@ from mailhive.jmap.registry import Registry
 from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.collector import Collector
-from mailhive.mail.delivery import LocalDelivery
+from mailhive.mail.delivery import Delivered, LocalDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
+from mailhive.mail.responder import VacationResponder
 from mailhive.push.hub import PushHub
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
@@ -163,8 +164,25 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
     limits = limits_of(settings)
     accounts = Accounts(mail_store)
     registry = Registry.load(settings.jmap.disabled_capabilities)
+    observers: list[Callable[[Delivered], None]] = []
+    if "VacationResponse" in registry.datatypes:  # its capability may be disabled
+        responder = VacationResponder(
+            store=mail_store,
+            blobs=blobs,
+            outbox=outbox,
+            offload=offload,
+            clock=reactor,
+            hostname=settings.server.hostname,
+            period=settings.jmap.vacation.period,
+        )
+        observers.append(responder)
     delivery = LocalDelivery(
-        directory=directory, accounts=accounts, blob_store=blobs, offload=offload, now=now
+        directory=directory,
+        accounts=accounts,
+        blob_store=blobs,
+        offload=offload,
+        now=now,
+        observers=tuple(observers),
     )
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
     return Services(
