@@ -46,12 +46,16 @@ async def _prepare(context: Context, account: Account, data: Any) -> NewEmail:
     if wrong:
         raise invalid_properties(wrong)
     draft = parse_draft(data)
+    # One bodyValue can be the text of many parts, which no client means.
+    limit = context.limits.request_size
+    if sum(len(part.text) for part in draft.body.leaves() if part.text is not None) > limit:
+        raise SetError("tooLarge", f"Texts may have {limit} octets", maxSize=limit)
     blobs = await _open_blobs(context, account, draft)
     contents = {blob_id: await _read(blob) for blob_id, blob in blobs.items()}
     raw = await context.offload(_message, draft, contents, context.hostname, context.now())
-    limit = context.limits.email_size
-    if limit is not None and len(raw) > limit:
-        raise SetError("tooLarge", f"Messages may have {limit} octets", maxSize=limit)
+    most = context.limits.email_size
+    if most is not None and len(raw) > most:
+        raise SetError("tooLarge", f"Messages may have {most} octets", maxSize=most)
     blob_id = await stored(context, raw)
     received_at = data.get("receivedAt")
     when = received_now(context) if received_at is None else parse_utc_date(received_at)

@@ -60,6 +60,7 @@ class EmailSetter:
         if patched["keywords"] != current["keywords"]:
             keywords = checked_keywords(patched["keywords"])
         self._writer.update_email(object_id, mailbox_ids=mailbox_ids, keywords=keywords)
+        self._rows.pop(object_id, None)  # a creation id can name the same Email again
         return None
 
     def destroy(self, object_id: str) -> None:
