@@ -93,7 +93,7 @@ class StorageSettings:
     )
     collect_age: Duration = field(
         default=Duration(3_600.0),
-        validator=lasts("1m"),
+        validator=lasts("1h"),  # RFC 8620 §6
         metadata=doc(
             "How long a blob that nothing refers to is left alone after it was stored or last "
             "wanted."

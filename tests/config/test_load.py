@@ -52,6 +52,7 @@ MISTAKES = {
     "unit of a duration": ("3:protocol = 'smtp'\ncommand-timeout = '3M'", 4,
                            "server.listener.mx.command-timeout", "one of s m h d"),
     "too small": ("+[jmap.limits]\nget = 0", 9, "jmap.limits.get", "at least 1"),
+    "too short": ('+[jmap.upload]\nlife = "59m"', 9, "jmap.upload.life", "at least 1h"),
     "no header field": ("+[jmap.http]\nheaders = 'Server mailhive'", 9, "jmap.http.headers",
                         'allowed is "Name: Value"'),
     "name of a header field": ("+[jmap.http]\nheaders = 'X Y: z'", 9, "jmap.http.headers",
