@@ -18,7 +18,7 @@ from mailhive.model.outbound import OutboundMessage
 from mailhive.model.principal import Principal
 from mailhive.testing.local import LocalStores, LocalUser
 
-ALICE = Principal("alice", description="Alice Example", emails=("alice@example.org",))
+ALICE = Principal("alice", description="Alice", emails=("alice@example.org",))
 BEN = Principal("ben", emails=("ben@example.org",))
 MESSAGE = (
     b"To: alice@example.org, ben@example.org\r\nSubject: hi\r\nMessage-ID: <1@x>\r\n\r\nHi\r\n"
@@ -125,7 +125,7 @@ async def test_a_message_is_answered(stores, post):
     assert message.account_id is None
     text = await post.text_of(message)
     for line in (
-        "From: Alice Example <alice@example.org>",
+        "From: Alice <alice@example.org>",
         "To: bob@example.com",
         "Subject: Away until Monday",
         "In-Reply-To: <1@x>",
@@ -183,7 +183,7 @@ async def test_every_account_answers_for_itself(stores, post):
     messages = await post.deliver("bob@example.com", MESSAGE, *both)
     texts = sorted([await post.text_of(message) for message in messages])
     assert [text.partition("\r\n")[0] for text in texts] == [
-        "From: Alice Example <alice@example.org>",
+        "From: Alice <alice@example.org>",
         "From: ben@example.org",
     ]
 
