@@ -27,7 +27,9 @@ async def test_the_session_object(server: Any) -> None:
         "apiUrl", "downloadUrl", "uploadUrl", "eventSourceUrl", "state",
     }  # fmt: skip
     assert session["username"] == "alice"
-    assert session["primaryAccounts"] == {MAIL: account_id}
+    assert session["primaryAccounts"][MAIL] == account_id
+    assert set(session["primaryAccounts"].values()) == {account_id}
+    assert CORE not in session["primaryAccounts"]
     assert session["capabilities"][MAIL] == {}
     assert session["capabilities"][CORE] == {
         "maxSizeUpload": 30_000_000,
