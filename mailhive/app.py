@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from mailhive.auth.tickets import Tickets
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
 from mailhive.interfaces.directory import IRemovals
@@ -70,6 +71,7 @@ class Services:
     outbox: Any  # IOutbox
     jmap_api: JmapApi
     hub: PushHub
+    tickets: Tickets
     offload: Callable[..., Deferred[Any]]
     reactor: Any
     parent: MultiService
@@ -211,6 +213,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             provisioning=settings.jmap.user_provisioning,
         ),
         hub=PushHub(mail_store, registry.push_types, reactor),
+        tickets=Tickets(reactor.seconds),
         offload=offload,
         reactor=reactor,
         parent=parent,
@@ -251,7 +254,8 @@ class _Tls(TLSMemoryBIOFactory):
 def _revision(settings: Settings) -> str:
     """Differs whenever the URLs that a session object shows may differ (RFC 8620 §2)."""
     urls = [listener.base_url for _, listener in sorted(settings.server.listener.items())]
-    return sha256(repr([settings.jmap.url_prefix, *urls]).encode()).hexdigest()[:16]
+    urls += [settings.jmap.url_prefix, settings.jmap.websocket_url_prefix]
+    return sha256(repr(urls).encode()).hexdigest()[:16]
 
 
 def _report(method: str, error: Exception) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "host_name",
     "lasts",
     "machine_name",
+    "websocket_url",
 ]
 
 #: A path that the configuration gives relative to its own file; absolute once read.
@@ -84,6 +85,15 @@ def absolute_url(instance: object, attribute: "Attribute[str | None]", url: str 
     if url is not None and "://" not in url:
         raise ValueError(f'"{url}" has no scheme; allowed is "http://…" or "https://…"')
     client_url(instance, attribute, url)
+
+
+def websocket_url(_: object, __: "Attribute[str | None]", url: str | None) -> None:
+    if url is None:
+        return
+    scheme, _mark, rest = url.rpartition("://")
+    if scheme not in ("ws", "wss"):
+        raise ValueError(f'"{url}" is not such a URL; allowed is "ws://…" or "wss://…"')
+    client_url(None, None, rest)  # type: ignore[arg-type]
 
 
 def machine_name() -> str:

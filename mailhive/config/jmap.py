@@ -5,9 +5,16 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import optional
 
-from mailhive.config.fields import HttpHeader, absolute_url, at_least, doc, lasts
+from mailhive.config.fields import (
+    HttpHeader,
+    absolute_url,
+    at_least,
+    doc,
+    lasts,
+    websocket_url,
+)
 from mailhive.config.problems import Found
-from mailhive.config.units import Duration, Size, format_size
+from mailhive.config.units import Duration, Size, format_duration, format_size
 from mailhive.config.values import quoted
 from mailhive.registry import optional_capabilities
 
@@ -18,6 +25,7 @@ __all__ = [
     "JmapSettings",
     "JmapUpload",
     "JmapVacation",
+    "JmapWebSocket",
 ]
 
 
@@ -151,6 +159,36 @@ class JmapVacation:
 
 
 @frozen
+class JmapWebSocket:
+    """JMAP over WebSocket (RFC 8887)."""
+
+    ping_interval: Duration = field(
+        default=Duration(60.0),
+        validator=lasts("1s"),
+        metadata=doc("A ping is sent to a client that has been silent for so long."),
+    )
+    idle_timeout: Duration = field(
+        default=Duration(120.0),
+        metadata=doc(
+            "A connection on which nothing arrives for so long, not even the answer to a ping, is "
+            "cut. At least 5 seconds longer than `ping-interval`."
+        ),
+    )
+
+    def problems(self) -> Found:
+        least = self.ping_interval + 5  # timers go in steps of a second
+        if self.idle_timeout < least:
+            yield (
+                ("idle-timeout",),
+                (
+                    f"{format_duration(self.idle_timeout)} is too short beside ping-interval "
+                    f"{format_duration(self.ping_interval)}; at least {format_duration(least)} is "
+                    "allowed"
+                ),
+            )
+
+
+@frozen
 class JmapSettings:
     """JMAP, on every listener that speaks it."""
 
@@ -178,6 +216,14 @@ class JmapSettings:
             default="the listener's `url`, else `http://localhost` and its port",
         ),
     )
+    websocket_url_prefix: str | None = field(
+        default=None,
+        validator=websocket_url,
+        metadata=doc(
+            "What the URL of the WebSocket in the session object begins with.",
+            default="what the other URLs begin with, `ws` for `http`",
+        ),
+    )
     user_provisioning: bool = field(
         default=True,
         metadata=doc(
@@ -195,6 +241,7 @@ class JmapSettings:
     limits: JmapLimits = field(factory=JmapLimits, metadata=doc(""))
     upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))
     email: JmapEmail = field(factory=JmapEmail, metadata=doc(""))
+    websocket: JmapWebSocket = field(factory=JmapWebSocket, metadata=doc(""))
     vacation: JmapVacation = field(factory=JmapVacation, metadata=doc(""))
     strategies: dict[str, Any] = field(factory=dict, metadata={"key": False})
 

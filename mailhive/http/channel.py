@@ -11,7 +11,7 @@ bare 400) and ends a connection on which nothing arrives.  Added here:
 
 from typing import TYPE_CHECKING, cast
 
-from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IProtocol, IPushProducer, ITCPTransport
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
@@ -36,6 +36,7 @@ class Channel(HTTPChannel):
     _answering = False  # the request is complete and its answer is being made
     _since: float | None = None  # when the request that is being received began
     _octets = 0  # received of it
+    _upgraded: IProtocol | None = None  # what is spoken instead of HTTP
 
     def connectionMade(self) -> None:
         peer = cast(ITCPTransport, self.transport).getPeer()
@@ -45,11 +46,17 @@ class Channel(HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         super().connectionLost(reason)
+        if self._upgraded is not None:
+            self._upgraded.connectionLost(reason)
         self.site.channel_gone(self)
 
     # Receiving
 
     def dataReceived(self, data: bytes) -> None:
+        if self._upgraded is not None:
+            if data:
+                self._upgraded.dataReceived(data)
+            return
         if self._deaf:
             return
         if data and not self._answering:
@@ -117,6 +124,21 @@ class Channel(HTTPChannel):
     def send_continue(self) -> None:
         """Tell the peer that its body is wanted."""
         self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # Speaking something else
+
+    def upgrade(self, protocol: IProtocol, opening: bytes) -> None:
+        """Speak `protocol` from now on (RFC 9110 §7.8); `opening` is what it hears first.
+
+        The request goes on until the connection ends.  It is the consumer of
+        what the protocol writes, and `hold` and `release` go on working.
+        """
+        early, self._dataBuffer = self._dataBuffer, []
+        self._upgraded = protocol
+        protocol.makeConnection(self.transport)  # type: ignore[arg-type]
+        for data in (opening, *early):
+            protocol.dataReceived(data)
+        self._pausable.resumeProducing()
 
     # Ending
 

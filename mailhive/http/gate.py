@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
 from mailhive.auth.errors import TooManyAttempts, Unauthorized
+from mailhive.auth.tickets import Tickets
 from mailhive.errors import AccountNotFound, TemporaryFailure
 from mailhive.http.body import ClientGone
 from mailhive.http.compress import compressed
@@ -19,7 +20,7 @@ from mailhive.http.request import Request
 from mailhive.jmap.errors import RequestError
 from mailhive.model.principal import Principal
 
-__all__ = ["Gate", "Slots", "route"]
+__all__ = ["Gate", "Slots", "route", "ticket_route"]
 
 _log = Logger()
 
@@ -51,23 +52,32 @@ class Slots:
 class Gate:
     """What a route needs around itself.
 
-    `chain` authenticates; `offload(fn, *args)` runs a function on a thread and
-    returns a Deferred.
+    `chain` authenticates, or a ticket of `tickets`; `offload(fn, *args)` runs a
+    function on a thread and returns a Deferred.
     """
 
-    def __init__(self, chain: Any, offload: Callable[..., Deferred[Any]]) -> None:
+    def __init__(self, chain: Any, tickets: Tickets, offload: Callable[..., Deferred[Any]]) -> None:
+        self.tickets = tickets
         self._chain = chain
         self._offload = offload
 
     async def serve(
-        self, request: Request, handler: Callable[[Request, Principal], Awaitable[Reply | None]]
+        self,
+        request: Request,
+        handler: Callable[[Request, Principal], Awaitable[Reply | None]],
+        *,
+        takes_tickets: bool = False,
     ) -> None:
         """Answer `request` with what `handler` returns; None says that it has answered itself.
 
         The caller finishes the request.  Raises nothing.
         """
         try:
-            principal = await self._chain.authenticate(Credentials(request), request.peer)
+            principal = None
+            if takes_tickets and (ticket := request.query.get("ticket")) is not None:
+                principal = self.tickets.redeem(ticket)
+            if principal is None:
+                principal = await self._chain.authenticate(Credentials(request), request.peer)
             request.account = principal.name
             reply = await handler(request, principal)
             if reply is None:
@@ -118,16 +128,27 @@ class Gated(Protocol):
     gate: Gate
 
 
-def route(
-    handler: Callable[Concatenate[Any, Request, Principal, ...], Awaitable[Reply | None]],
-) -> Callable[..., Deferred[None]]:
-    """Make a method `(request, principal, **segments of the path)` a route of a `Gated`."""
+Handler = Callable[Concatenate[Any, Request, Principal, ...], Awaitable[Reply | None]]
 
+
+def route(handler: Handler) -> Callable[..., Deferred[None]]:
+    """Make a method `(request, principal, **segments of the path)` a route of a `Gated`."""
+    return _endpoint(handler, takes_tickets=False)
+
+
+def ticket_route(handler: Handler) -> Callable[..., Deferred[None]]:
+    """The same, which can also be entered with a ticket in the query."""
+    return _endpoint(handler, takes_tickets=True)
+
+
+def _endpoint(handler: Handler, *, takes_tickets: bool) -> Callable[..., Deferred[None]]:
     @wraps(handler)
     def endpoint(self: Gated, request: Request, **segments: str) -> Deferred[None]:
         return ensureDeferred(
             self.gate.serve(
-                request, lambda request, principal: handler(self, request, principal, **segments)
+                request,
+                lambda request, principal: handler(self, request, principal, **segments),
+                takes_tickets=takes_tickets,
             )
         )
 

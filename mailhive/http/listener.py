@@ -71,7 +71,7 @@ class JmapListener:
     def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> JmapSite:
         settings: JmapListenerSettings = listener.settings
         routes = Routes(
-            Gate(Chain(services.strategies), services.offload),
+            Gate(Chain(services.strategies), services.tickets, services.offload),
             services.jmap_api,
             services.blobs,
             services.hub,
@@ -79,6 +79,8 @@ class JmapListener:
             prefix=_prefix(services.config.jmap.url_prefix, listener.base_url),
             scheme="https" if listener.tls == "implicit" else "http",
             patience=settings.idle_timeout,
+            websocket=services.config.jmap.websocket,
+            websocket_prefix=_prefix(services.config.jmap.websocket_url_prefix, None),
         )
         return JmapSite(
             {API.encode(): ApiResource(routes)},

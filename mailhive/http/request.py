@@ -2,12 +2,13 @@
 
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
+from twisted.web.http import SWITCHING
 
 from mailhive.http.body import HIGH_WATER, Body
 from mailhive.http.reply import INTERNAL_ERROR, Reply
@@ -55,6 +56,11 @@ class Request(server.Request):
         values = self.requestHeaders.getRawHeaders(name)
         return None if values is None else b", ".join(values).decode("latin-1")
 
+    @property
+    def query(self) -> dict[str, str]:
+        """The variables of the URL.  Not `args`, which are split at semicolons as well."""
+        return dict(parse_qsl(self.uri.partition(b"?")[2].decode("latin-1")))
+
     def take_expectation(self) -> None:
         """Note and remove `Expect: 100-continue`; HTTP/1.0 has none (RFC 9110 §10.1.1)."""
         if (self.header(b"expect") or "").lower() == "100-continue":
@@ -82,7 +88,7 @@ class Request(server.Request):
     def connectionLost(self, reason: Failure) -> None:
         self.gone = True
         self.body.connection_lost()
-        self.site.log_request(self, gone=True)
+        self.site.log_request(self, gone=self.code != SWITCHING)
         super().connectionLost(reason)
 
     # Answering

@@ -1,7 +1,6 @@
 """The resources of JMAP: session (RFC 8620 §2), api (§3), upload (§6.1), download (§6.2)."""
 
 from typing import Any
-from urllib.parse import parse_qsl
 
 from klein import Klein
 from twisted.internet.interfaces import IReactorTime
@@ -11,13 +10,25 @@ from twisted.web.server import NOT_DONE_YET
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
+from mailhive.auth.tickets import LIFE
+from mailhive.config.jmap import JmapWebSocket
 from mailhive.http import naming, ranges
 from mailhive.http.download import BlobSender
 from mailhive.http.eventsource import EventStream, event_options
-from mailhive.http.gate import Gate, Slots, route
+from mailhive.http.gate import Gate, Slots, route, ticket_route
+from mailhive.http.handshake import refusal
 from mailhive.http.reply import Reply, plain_problem
 from mailhive.http.request import Request
-from mailhive.http.urls import EVENT_SOURCE, SESSION, WELL_KNOWN, session_urls
+from mailhive.http.urls import (
+    EVENT_SOURCE,
+    SESSION,
+    TICKET,
+    WEBSOCKET,
+    WELL_KNOWN,
+    session_urls,
+)
+from mailhive.http.websocket import JmapSocket, SocketFactory
+from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.errors import RequestError
 from mailhive.model.principal import Principal
 
@@ -33,7 +44,7 @@ _DOWNLOAD_HEADERS = (
     (b"Content-Security-Policy", b"default-src 'none'; sandbox"),
 )
 _METHODS = b"GET, HEAD, POST, OPTIONS"
-#: Event sources that a user may have open.
+#: Event sources, and as many WebSockets, that a user may have open.
 MAX_STREAMS = 32
 
 
@@ -50,7 +61,8 @@ class Routes:
     `api` is the `JmapApi`, `blobs` the `IBlobStore` that uploads go to, `hub` the
     `PushHub`.  `prefix`
     begins the URLs of the session; None means localhost and the port the client
-    came to, and never what its Host header says.  A client that takes nothing
+    came to, and never what its Host header says; `websocket_prefix` is the same
+    for the URL of the WebSocket, whose settings are `websocket`.  A client that takes nothing
     of a download for `patience` seconds is dropped.
     """
 
@@ -69,18 +81,23 @@ class Routes:
         prefix: str | None = None,
         scheme: str = "http",
         patience: float = 60.0,
+        websocket: JmapWebSocket | None = None,
+        websocket_prefix: str | None = None,
     ) -> None:
         self.gate = gate
         self._api = api
         self._blobs = blobs
         self._reactor = reactor
         self._prefix = prefix
+        self._websocket_prefix = websocket_prefix
         self._scheme = scheme
         self._patience = patience
         self._requests = Slots(api.limits.concurrent_requests, "maxConcurrentRequests")
         self._hub = hub
-        self._streams: set[EventStream] = set()
+        self._streams: set[EventStream | JmapSocket] = set()
         self._streams_of = Slots(MAX_STREAMS, "event sources")
+        self._sockets_of = Slots(MAX_STREAMS, "WebSockets")
+        self._sockets = SocketFactory(api, hub, self._requests, websocket, reactor)
         self._uploads = Slots(api.limits.concurrent_uploads, "maxConcurrentUpload")
 
     @app.route(WELL_KNOWN, methods=["GET"])
@@ -91,7 +108,7 @@ class Routes:
         prefix = self._prefix
         if prefix is None:
             prefix = f"{self._scheme}://localhost:{request.getHost().port}"
-        body = await self._api.session(principal, session_urls(prefix))
+        body = await self._api.session(principal, session_urls(prefix, self._websocket_prefix))
         return Reply(body, headers=_SESSION_HEADERS)
 
     @route
@@ -156,9 +173,7 @@ class Routes:
         self, request: Request, principal: Principal, account_id: str, blob_id: str, name: str
     ) -> Reply | None:
         """RFC 8620 §6.2."""
-        # Not request.args, which are split at semicolons as well.
-        query = dict(parse_qsl(request.uri.partition(b"?")[2].decode("latin-1")))
-        media_type = naming.media_type(query.get("accept", "application/octet-stream"))
+        media_type = naming.media_type(request.query.get("accept", "application/octet-stream"))
         if media_type is None:
             raise RequestError(None, "The accept parameter is not a media type.")
         blob = await self._api.blob(principal, account_id, blob_id)
@@ -201,19 +216,43 @@ class Routes:
         return None
 
     @app.route(EVENT_SOURCE, methods=["GET"])
-    @route
+    @ticket_route
     async def event_source(self, request: Request, principal: Principal) -> None:
         """RFC 8620 §7.3."""
-        query = dict(parse_qsl(request.uri.partition(b"?")[2].decode("latin-1")))
-        options = event_options(query)
+        options = event_options(request.query)
         account_ids = await self._api.account_ids(principal)
+        # A script in a browser can set the URL only.
+        last = request.header(b"last-event-id") or request.query.get("lasteventid")
         stream = EventStream(request, options, self._reactor)
         with self._streams_of.taken_by(principal.name):
             self._streams.add(stream)
             try:
-                await stream.run(self._hub, account_ids, request.header(b"last-event-id"))
+                await stream.run(self._hub, account_ids, last)
             finally:
                 self._streams.discard(stream)
+
+    @app.route(TICKET, methods=["POST"])
+    @route
+    async def ticket(self, _: Request, principal: Principal) -> Reply:
+        """A ticket for one WebSocket or event source (docs/tickets.md)."""
+        ticket = self.gate.tickets.issue(principal)
+        return Reply(encode_json({"ticket": ticket, "lifetime": LIFE}), headers=_API_HEADERS)
+
+    @app.route(WEBSOCKET, methods=["GET"])
+    @ticket_route
+    async def web_socket(self, request: Request, principal: Principal) -> Reply | None:
+        """RFC 8887 §4.1."""
+        refused = refusal(request)
+        if refused is not None:
+            return refused
+        with self._sockets_of.taken_by(principal.name):
+            socket = self._sockets.connect(request, principal)
+            self._streams.add(socket)
+            try:
+                await socket.ended
+            finally:
+                self._streams.discard(socket)
+        return None
 
     def end_streams(self) -> None:
         """End what would never end by itself, as the server is about to stop."""

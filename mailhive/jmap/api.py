@@ -5,8 +5,9 @@ connection and the mapping of `RequestError` to a status are theirs, everything
 a request does happens here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field, frozen
@@ -14,7 +15,7 @@ from attrs import define, field, frozen
 from mailhive.errors import BlobNotFound
 from mailhive.jmap.context import Account, Context
 from mailhive.jmap.dispatch import check_request, process
-from mailhive.jmap.envelope import decode_request, encode_json
+from mailhive.jmap.envelope import Request, as_request, decode_i_json, encode_json
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
@@ -24,10 +25,10 @@ from mailhive.mail.membership import groups_of
 from mailhive.mail.provision import Accounts
 from mailhive.model.principal import Principal
 
-__all__ = ["JmapApi", "JmapReply"]
+__all__ = ["LARGE", "JmapApi", "JmapReply"]
 
 #: A request text larger than this is decoded off the reactor thread.
-_LARGE = 200_000
+LARGE = 200_000
 
 
 @frozen
@@ -72,11 +73,17 @@ class JmapApi:
         )
 
     async def handle(self, principal: Principal, raw: bytes) -> JmapReply:
-        """Process a Request object; `RequestError` when it is refused as a whole."""
-        if len(raw) > _LARGE:
-            request = await self.offload(decode_request, raw)
-        else:
-            request = decode_request(raw)
+        """Process the text of a Request object; `RequestError` when it is refused as a whole."""
+        return await self.answer(principal, as_request(await self.decode(raw)))
+
+    async def decode(self, raw: bytes) -> Any:
+        """The value of a JSON text; `RequestError` notJSON."""
+        return await self.offload(decode_i_json, raw) if len(raw) > LARGE else decode_i_json(raw)
+
+    async def answer(
+        self, principal: Principal, request: Request, head: Mapping[str, Any] = MappingProxyType({})
+    ) -> JmapReply:
+        """Process a request; `head` has members that its Response object begins with."""
         check_request(request, self.registry, self.limits.calls)
         accounts = await self._accounts(principal)
         context = Context(
@@ -96,7 +103,7 @@ class JmapApi:
         with self.blobs.blob_store.hold():  # methods refer to blobs
             response = await process(request, self.registry, context, self.on_failure)
         response.session_state = self._session_state(principal, tuple(accounts.values()))
-        return JmapReply(response.encode(), tuple(call[0] for call in request.method_calls))
+        return JmapReply(response.encode(head), tuple(call[0] for call in request.method_calls))
 
     async def session(self, principal: Principal, urls: SessionUrls) -> bytes:
         """The JSON text of the principal's Session object."""

@@ -8,7 +8,14 @@ from attrs import frozen
 from mailhive.jmap.context import Account
 from mailhive.jmap.limits import Limits
 
-__all__ = ["Capability"]
+__all__ = ["TICKET", "TRANSPORT", "WEBSOCKET", "Capability"]
+
+#: RFC 8887 §3
+WEBSOCKET = "urn:ietf:params:jmap:websocket"
+#: Ours: docs/tickets.md
+TICKET = "urn:uuid:accc534d-23b3-4935-be2a-985ad5bf4570"
+#: Capabilities of the connection, which have no methods and nothing for an account.
+TRANSPORT = frozenset({WEBSOCKET, TICKET})
 
 
 def _nothing(limits: Limits, account: Account | None = None) -> dict[str, Any]:

@@ -3,8 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from mailhive.errors import AccountNotFound, TemporaryFailure, UnsupportedFilter
+from mailhive.errors import (
+    AccountNotFound,
+    CannotCalculateChanges,
+    TemporaryFailure,
+    UnsupportedFilter,
+)
 from mailhive.jmap.budget import Budget
+from mailhive.jmap.capabilities import TRANSPORT
 from mailhive.jmap.context import Context
 from mailhive.jmap.envelope import Invocation, Request, Response
 from mailhive.jmap.errors import MethodError, RequestError
@@ -17,7 +23,7 @@ __all__ = ["check_request", "process"]
 def check_request(request: Request, registry: Registry, max_calls: int) -> None:
     """Refuse what no call of the request can be processed for; `RequestError`."""
     for uri in request.using:
-        if uri not in registry.capabilities:
+        if uri not in registry.capabilities and uri not in TRANSPORT:
             raise RequestError(
                 "unknownCapability", f"The capability {uri!r} is not supported by this server"
             )
@@ -57,6 +63,8 @@ async def process(
             name, result = "error", error.json()
         except AccountNotFound:  # removed while the request was under way
             name, result = "error", {"type": "accountNotFound"}
+        except CannotCalculateChanges as error:
+            name, result = "error", {"type": "cannotCalculateChanges", "description": str(error)}
         except UnsupportedFilter as error:
             name, result = "error", {"type": "unsupportedFilter", "description": str(error)}
         except TemporaryFailure as error:

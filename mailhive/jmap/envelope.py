@@ -7,6 +7,8 @@ fewer means that some were given twice.
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -15,7 +17,15 @@ from attrs import define, field, frozen
 from mailhive.jmap.errors import RequestError
 from mailhive.model.ids import is_id
 
-__all__ = ["Invocation", "Request", "Response", "decode_request", "encode_json"]
+__all__ = [
+    "Invocation",
+    "Request",
+    "Response",
+    "as_request",
+    "decode_i_json",
+    "decode_request",
+    "encode_json",
+]
 
 #: Nesting deeper than any request needs; beyond it the text is refused.
 MAX_DEPTH = 200
@@ -45,9 +55,12 @@ class Response:
     created_ids: dict[str, str] | None = None
     session_state: str = ""
 
-    def encode(self) -> bytes:
-        """The JSON text; `createdIds` only when the request had it (RFC 8620 §3.4)."""
-        body: dict[str, Any] = {"methodResponses": self.method_responses}
+    def encode(self, head: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+        """The JSON text, beginning with the members of `head`.
+
+        `createdIds` is there only when the request had it (RFC 8620 §3.4).
+        """
+        body: dict[str, Any] = {**head, "methodResponses": self.method_responses}
         if self.created_ids is not None:
             body["createdIds"] = self.created_ids
         body["sessionState"] = self.session_state
@@ -61,10 +74,11 @@ def encode_json(value: Any) -> bytes:
 
 def decode_request(raw: bytes) -> Request:
     """Read a Request object; `RequestError` notJSON or notRequest if it is none."""
-    return _check_request(_decode_i_json(raw))
+    return as_request(decode_i_json(raw))
 
 
-def _decode_i_json(raw: bytes) -> Any:
+def decode_i_json(raw: bytes) -> Any:
+    """The value of an I-JSON text (RFC 7493); `RequestError` notJSON if it is none."""
     try:
         value = _decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -93,8 +107,8 @@ def _count_members(value: Any) -> int:
     return count
 
 
-def _check_request(value: Any) -> Request:
-    # RFC 8620 §3.3; unknown properties are ignored.
+def as_request(value: Any) -> Request:
+    """A Request object (RFC 8620 §3.3) whose unknown properties are ignored; else notRequest."""
     if not isinstance(value, dict):
         raise _not_request("it is not an object")
     using = value.get("using")

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
+from mailhive.jmap.capabilities import TICKET, WEBSOCKET
 from mailhive.jmap.context import Account
 from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.limits import Limits
@@ -25,6 +26,9 @@ class SessionUrls:
     download: str  # {accountId} {blobId} {name} {type}
     upload: str  # {accountId}
     event_source: str  # {types} {closeafter} {ping}
+    websocket: str | None = None  # None: not offered
+    ticket: str | None = None
+    ticket_life: int = 0  # seconds
 
 
 def session_object(
@@ -36,8 +40,13 @@ def session_object(
     revision: str,
 ) -> dict[str, Any]:
     """The Session object of a principal, complete with its state."""
+    contents = _contents(principal, accounts, registry, limits)
+    if urls.websocket is not None:
+        contents["capabilities"][WEBSOCKET] = {"url": urls.websocket, "supportsPush": True}
+    if urls.ticket is not None:
+        contents["capabilities"][TICKET] = {"url": urls.ticket, "lifetime": urls.ticket_life}
     return {
-        **_contents(principal, accounts, registry, limits),
+        **contents,
         "apiUrl": urls.api,
         "downloadUrl": urls.download,
         "uploadUrl": urls.upload,

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from mailhive.auth.errors import TooManyAttempts, Unauthorized
+from mailhive.auth.tickets import Tickets
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
 from mailhive.http.site import JmapSite
@@ -166,7 +167,14 @@ def make_server(
     def offload(fn: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return maybeDeferred(fn, *args)
 
-    routes = Routes(Gate(chain, offload), api, blobs, None, reactor=reactor, prefix=prefix)
+    routes = Routes(
+        Gate(chain, Tickets(reactor.seconds), offload),
+        api,
+        blobs,
+        None,
+        reactor=reactor,
+        prefix=prefix,
+    )
     site = JmapSite(
         {API.encode(): ApiResource(routes)},
         routes.app.resource(),

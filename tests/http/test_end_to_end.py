@@ -5,6 +5,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import succeed
 
+from mailhive.auth.tickets import Tickets
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
 from mailhive.http.site import JmapSite
@@ -31,7 +32,11 @@ class Anybody:
 async def client(stores, listening, client_of):
     alice = await stores.user(ALICE, Limits(upload_size=1000))
     routes = Routes(
-        Gate(Anybody(), stores.context.offload), alice.api, stores.blob_store, None, reactor=reactor
+        Gate(Anybody(), Tickets(reactor.seconds), stores.context.offload),
+        alice.api,
+        stores.blob_store,
+        None,
+        reactor=reactor,
     )
     site = JmapSite(
         {API.encode(): ApiResource(routes)}, routes.app.resource(), name="jmap", reactor=reactor

@@ -9,6 +9,7 @@ import treq
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
 
+from mailhive.auth.tickets import Tickets
 from mailhive.http import eventsource
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
@@ -63,7 +64,11 @@ async def source(stores: Any, listening: Any, client_of: Any) -> Any:
     alice = await stores.user(ALICE)
     hub = PushHub(stores.mail_store, alice.api.registry.push_types, reactor)
     routes = Routes(
-        Gate(Anybody(), stores.context.offload), alice.api, stores.blob_store, hub, reactor=reactor
+        Gate(Anybody(), Tickets(reactor.seconds), stores.context.offload),
+        alice.api,
+        stores.blob_store,
+        hub,
+        reactor=reactor,
     )
     site = JmapSite(
         {API.encode(): ApiResource(routes)},

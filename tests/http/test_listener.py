@@ -49,6 +49,7 @@ class Services:
     blobs: object
     strategies: tuple = (Tokens(),)
     hub: object = None
+    tickets: object = None
 
     def offload(self, fn, *args):
         return maybeDeferred(fn, *args)
