@@ -4,8 +4,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from attrs import frozen
-from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
+from attrs import field, frozen
+from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore, ensureDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -20,6 +20,9 @@ from mailhive.model.principal import Principal
 
 __all__ = ["Delivered", "LocalDelivery"]
 
+#: Messages that are in memory, whole, to be analysed.
+_AT_ONCE = 4
+
 
 @frozen
 class Delivered:
@@ -33,7 +36,7 @@ class Delivered:
 
 
 @implementer(IDelivery)
-@frozen
+@frozen(eq=False)
 class LocalDelivery:
     """Delivers to the accounts of a directory's principals, all of them or none.
 
@@ -51,6 +54,9 @@ class LocalDelivery:
     offload: Callable[..., Any]
     now: Callable[[], int]
     observers: tuple[Callable[[Delivered], None], ...] = ()
+    _turns: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_AT_ONCE))
+    #: Account id to mailbox id: an inbox stays the inbox for as long as there is the account.
+    _inboxes: dict[str, str] = field(init=False, factory=dict)
     _log = Logger()
 
     def check_recipient(self, address: str) -> Deferred[bool]:
@@ -70,8 +76,7 @@ class LocalDelivery:
                 if not principals:  # gone since RCPT: the sender will hear at the next try
                     raise TemporaryFailure(f"{address} is no longer known")
                 reached.update((p.name, p) for p in principals)
-            raw = await self.blob_store.read(blob_id)
-            email = await self.offload(analyse, raw, blob_id, self.now())
+            email = await self._turns.run(self._analysed, blob_id)
             filed = await self._file(email, list(reached.values()))
         except OverQuota as error:
             return _all(envelope, 452, "4.2.2", str(error))
@@ -81,6 +86,10 @@ class LocalDelivery:
         for principal, account_id, email_id in filed:
             self._tell(Delivered(envelope, email, principal, account_id, email_id))
         return _all(envelope, 250, "2.1.5", "Delivered")
+
+    def _analysed(self, blob_id: str) -> Deferred[NewEmail]:
+        read: Deferred[bytes] = self.blob_store.read(blob_id)
+        return read.addCallback(lambda raw: self.offload(analyse, raw, blob_id, self.now()))
 
     def _tell(self, delivered: Delivered) -> None:
         for observer in self.observers:
@@ -116,15 +125,20 @@ class LocalDelivery:
 
     async def _file_one(self, email: NewEmail, principal: Principal) -> tuple[Principal, str, str]:
         account_id = await self.accounts.ensure(principal)
-        email_id = await self.accounts.store.write(
-            account_id, _add_to_inbox, email, principal.quota
+        inbox, email_id = await self.accounts.store.write(
+            account_id, _add_to_inbox, email, principal.quota, self._inboxes.get(account_id)
         )
+        self._inboxes[account_id] = inbox
         return principal, account_id, email_id
 
 
-def _add_to_inbox(writer: Any, email: NewEmail, quota: int | None) -> str:
-    inbox = next(r.id for r in writer.records("Mailbox").values() if r.data["role"] == "inbox")
-    return add_within_quota(writer, email, [inbox], (), quota)[0]
+def _add_to_inbox(
+    writer: Any, email: NewEmail, quota: int | None, inbox: str | None
+) -> tuple[str, str]:
+    """The ids of the inbox, found if it is not known yet, and of the Email that is filed there."""
+    if inbox is None:
+        inbox = next(r.id for r in writer.records("Mailbox").values() if r.data["role"] == "inbox")
+    return inbox, add_within_quota(writer, email, [inbox], (), quota)[0]
 
 
 def _destroy(writer: Any, email_id: str) -> None:
