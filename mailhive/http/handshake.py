@@ -19,8 +19,8 @@ def refusal(request: Request) -> Reply | None:
     """Why this request does not become a WebSocket; None if it does."""
     if request.site.draining:
         return plain_problem(503, "The server stops.")
-    if request.clientproto != b"HTTP/1.1" or not request.body.complete:
-        return plain_problem(400, "A WebSocket begins with a request of HTTP/1.1 without a body.")
+    if (request.method, request.clientproto) != (b"GET", b"HTTP/1.1") or not request.body.complete:
+        return plain_problem(400, "A WebSocket begins with a GET of HTTP/1.1 without a body.")
     if "websocket" not in _tokens(request, b"upgrade") or "upgrade" not in _tokens(
         request, b"connection"
     ):

