@@ -76,6 +76,7 @@ class Gate:
             principal = None
             if takes_tickets and (ticket := request.query.get("ticket")) is not None:
                 principal = self.tickets.redeem(ticket)
+                request.has_ticket = principal is not None
             if principal is None:
                 principal = await self._chain.authenticate(Credentials(request), request.peer)
             request.account = principal.name

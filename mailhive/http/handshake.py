@@ -2,6 +2,10 @@
 
 Here a refusal is an ordinary answer; Autobahn, which completes the handshake,
 would write a bare status line.
+
+A browser adds the login that somebody once typed into its own dialogue to a WebSocket
+that a page of any origin opens, and lets that page read what comes: CORS does not
+apply.  So what comes from a page of another origin needs a ticket (RFC 6455 §10.2).
 """
 
 from base64 import b64decode
@@ -19,6 +23,8 @@ def refusal(request: Request) -> Reply | None:
     """Why this request does not become a WebSocket; None if it does."""
     if request.site.draining:
         return plain_problem(503, "The server stops.")
+    if not request.has_ticket and _is_foreign(request):
+        return plain_problem(403, "A page of another origin needs a ticket.")
     if (request.method, request.clientproto) != (b"GET", b"HTTP/1.1") or not request.body.complete:
         return plain_problem(400, "A WebSocket begins with a GET of HTTP/1.1 without a body.")
     if "websocket" not in _tokens(request, b"upgrade") or "upgrade" not in _tokens(
@@ -57,6 +63,12 @@ def opening(request: Request) -> bytes:
     if extensions:
         fields.append(f"Sec-WebSocket-Extensions: {extensions}")
     return "\r\n".join(["GET / HTTP/1.1", *fields, "", ""]).encode("latin-1")
+
+
+def _is_foreign(request: Request) -> bool:
+    origin = request.header(b"origin")
+    host = (request.header(b"host") or "").lower()
+    return origin is not None and origin.lower().partition("://")[2] != host
 
 
 def _tokens(request: Request, name: bytes, *, fold: bool = True) -> list[str]:

@@ -36,6 +36,7 @@ class Request(server.Request):
     request_line = b""
     expects_continue = False
     gone = False  # the connection is lost
+    has_ticket = False  # which authenticated it
     _begun = False
     _answered = False
     _unfinished = False  # answered; finishes when the body has passed

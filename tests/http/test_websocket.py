@@ -255,6 +255,9 @@ async def test_the_session_says_where_it_is(world: World) -> None:
     [
         (401, {"Authorization": None}),
         (401, {"Authorization": None, "path": "/jmap/ws?ticket=no"}),
+        (403, {"Origin": "https://web.example"}),
+        (403, {"Origin": "null"}),
+        (101, {"Origin": "https://Mail.example"}),
         (400, {"Sec_WebSocket_Protocol": None}),
         (400, {"Sec_WebSocket_Protocol": "JMAP, mail"}),
         (400, {"Sec_WebSocket_Key": "short"}),
