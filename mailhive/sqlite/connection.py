@@ -8,15 +8,12 @@ always the same.
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
+from threading import Event, Timer
 from typing import Any
 
 import apsw
 
 __all__ = ["Connection", "OutOfTime", "is_storage_failure"]
-
-#: Steps of SQLite's machine between two looks at the clock: some tenths of a millisecond.
-_STEPS = 20_000
 
 #: What reads of several ids are padded to, so that few statements are compiled.
 _BATCHES = (1, 8, 64)
@@ -121,17 +118,30 @@ class Connection:
 
     @contextmanager
     def patience(self, seconds: float) -> Iterator[None]:
-        """Raise `OutOfTime` when the statements of the block take longer."""
-        until = monotonic() + seconds
-        self._apsw.set_progress_handler(lambda: self._interrupted or monotonic() > until, _STEPS)
+        """Raise `OutOfTime` when the statements of the block take longer.
+
+        Not by SQLite's progress handler: as a Python function it would have the
+        thread wait for the interpreter many times in a query.
+        """
+        if self._interrupted:
+            raise apsw.InterruptError("interrupted before it began")
+        late = Event()
+
+        def stop() -> None:
+            late.set()
+            self._apsw.interrupt()
+
+        timer = Timer(seconds, stop)
+        timer.daemon = True
+        timer.start()
         try:
             yield
         except apsw.InterruptError as error:
-            if self._interrupted:
-                raise
-            raise OutOfTime(f"not done within {seconds:g} s") from error
+            if late.is_set() and not self._interrupted:
+                raise OutOfTime(f"not done within {seconds:g} s") from error
+            raise
         finally:
-            self._apsw.set_progress_handler(None)
+            timer.cancel()
 
     @contextmanager
     def transaction(self, kind: str = "DEFERRED") -> Iterator[None]:

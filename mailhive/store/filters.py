@@ -9,7 +9,8 @@ import email.errors
 import email.header
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -229,21 +230,29 @@ def has_header(headers: bytes | None, name: str, text: str) -> bool:
     """
     if headers is None:
         return False
+    return any(
+        text in value.casefold() or ("=?" in value and text in _decode(value).casefold())
+        for value in _fields(headers).get(name, ())
+    )
+
+
+@lru_cache(8)  # a filter with several of these asks for the same message again at once
+def _fields(headers: bytes) -> Mapping[str, Sequence[str]]:
+    """The unfolded values of the fields of a compressed header block, by name in lower case."""
+    fields: dict[str, list[str]] = {}
     for field in _FIELD.finditer(zlib.decompress(headers).decode("utf-8", "replace")):
-        if field[1].lower() != name:
-            continue
-        value = _FOLDING.sub("", field[2]).strip()
-        if text in value.casefold() or ("=?" in value and text in _decode(value).casefold()):
-            return True
-    return False
+        fields.setdefault(field[1].lower(), []).append(_FOLDING.sub("", field[2]).strip())
+    return fields
 
 
 _FIELD = re.compile(r"^([!-9;-~]+)[ \t]*:((?:.|\r?\n[ \t])*)", re.MULTILINE)
+#: Characters of a field that are looked at decoded: the decoder's time grows faster than they do.
+_MAX_DECODED = 32_768
 _FOLDING = re.compile(r"\r?\n(?=[ \t])")
 
 
 def _decode(value: str) -> str:
     try:
-        return str(email.header.make_header(email.header.decode_header(value)))
+        return str(email.header.make_header(email.header.decode_header(value[:_MAX_DECODED])))
     except (ValueError, LookupError, email.errors.HeaderParseError):
         return value

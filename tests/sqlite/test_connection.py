@@ -22,7 +22,7 @@ def test_a_statement_ends_when_its_time_is_over(tmp_path: Path) -> None:
 
 def test_a_connection_can_be_broken_off(tmp_path: Path) -> None:
     connection = Connection(tmp_path / "x.sqlite")
-    connection.define("break_off", lambda: connection.interrupt() or 0, 0)
+    connection.define("break_off", lambda: connection.interrupt() or 1, 0)
     with pytest.raises(apsw.InterruptError), connection.patience(60):
         connection.all(ENDLESS.replace("VALUES (1)", "SELECT break_off()"))
     # Also when it is told so before the statement begins.
