@@ -145,8 +145,12 @@ class IMailReader(Interface):
     def email_with_blob(blob_id: str) -> str | None:
         """The id of an Email whose message is that blob, if there is one."""
 
-    def has_blob(blob_id: str) -> bool:
-        """Does an Email or an upload of this account refer to the stored blob?"""
+    def has_blob(blob_id: str, user: str) -> bool:
+        """Does an Email of this account refer to the stored blob, or an upload by this user?
+
+        What nothing but an upload refers to is its uploader's alone, also in an
+        account that several users share (RFC 8620 §6.1).
+        """
 
     def blob_ids(after: str, until: str, limit: int):
         """The ids of the stored blobs that an Email or an upload refers to, page by page.
@@ -155,8 +159,11 @@ class IMailReader(Interface):
         greater than `after` and not greater than `until`.
         """
 
-    def upload_usage() -> int:
-        """Octets of uploads."""
+    def upload_usage(user: str) -> int:
+        """Octets of a user's uploads that no Email has referred to since."""
+
+    def oldest_upload():
+        """When the oldest upload was made, in seconds; None if there is none."""
 
     def storage_usage() -> int:
         """Octets of all Emails, each counted once."""
@@ -184,8 +191,8 @@ class IMailWriter(IMailReader):
         its thread subject (RFC 8621 §3), the oldest such thread if several do,
         else starts one.  `mailbox_ids` is not empty and names existing mailboxes.
         Counts, query indexes, thread and change log follow in the same commit;
-        full-text is searchable from the next read on.  An upload of its blob is one
-        no more: the Email is what refers to it.
+        full-text is searchable from the next read on.  Uploads of its blob
+        no longer count against a quota.
         """
 
     def update_email(email_id: str, *, mailbox_ids=None, keywords=None) -> None:
@@ -194,13 +201,16 @@ class IMailWriter(IMailReader):
     def destroy_email(email_id: str) -> None:
         """Remove an Email, and its thread with its last one; `NotFound` if there is none."""
 
-    def add_upload(blob_id: str, media_type: str, size: int, now: float) -> None:
-        """Remember an upload, again if it is there already."""
+    def add_upload(blob_id: str, media_type: str, size: int, now: float, user: str) -> None:
+        """Remember an upload by a user, again if it is there already."""
 
-    def expire_uploads(before: float, quota: int | None = None):
-        """Forget uploads older than `before`, and the oldest beyond `quota` octets.
+    def expire_uploads(before: float):
+        """Forget uploads older than `before`; returns their ids."""
 
-        Returns the ids forgotten.
+    def limit_uploads(user: str, quota: int):
+        """Forget a user's oldest uploads until those that count have at most `quota` octets.
+
+        Returns their ids.
         """
 
     def remember(kind: str, key: str, now: int, until: int, limit: int) -> bool:

@@ -134,8 +134,8 @@ class JmapApi:
         quota = self.limits.upload_quota
 
         def work(writer: Any) -> None:
-            writer.add_upload(blob_id, media_type, size, now)
-            writer.expire_uploads(0, quota)
+            writer.add_upload(blob_id, media_type, size, now, principal.name)
+            writer.limit_uploads(principal.name, quota)
 
         await self.store.write(account_id, work)
         return encode_json(
@@ -146,7 +146,7 @@ class JmapApi:
         """A blob to download (RFC 8620 §6.2); `RequestError` 404 if there is none."""
         await self._account(principal, account_id)
         try:
-            return await self.blobs.open(account_id, blob_id)
+            return await self.blobs.open(account_id, principal.name, blob_id)
         except BlobNotFound:
             raise RequestError(None, "There is no such blob", status=404) from None
 

@@ -43,18 +43,19 @@ class Blob:
 class BlobAccess:
     """Opens blobs on behalf of an account.
 
-    Whoever may read a message may read every slice of it, and a blob is an
-    account's own while an Email or an upload of the account refers to it.
+    Whoever may read a message may read every slice of it.  A blob is an account's
+    own while an Email refers to it; what is only an upload is its uploader's, the
+    `user` of each method (RFC 8620 §6.1).
     """
 
     blob_store: Any  # IBlobStore
     mail_store: Any  # IMailStore
     offload: Any
 
-    async def open(self, account_id: str, blob_id: str) -> Blob:
+    async def open(self, account_id: str, user: str, blob_id: str) -> Blob:
         """The blob, or `BlobNotFound` if the account has none of that id."""
         base, slices = split_blob_id(blob_id)
-        if not await self.mail_store.read(account_id, lambda r: r.has_blob(base)):
+        if not await self.mail_store.read(account_id, lambda r: r.has_blob(base, user)):
             raise BlobNotFound(blob_id)
         size = await self.blob_store.size(base)
         start, encoded = _plain_prefix(size, slices, blob_id)
@@ -67,27 +68,27 @@ class BlobAccess:
         data = await self.offload(apply_slices, raw, whole)
         return Blob(blob_id, len(data), self.blob_store, base, 0, data)
 
-    async def read(self, account_id: str, blob_id: str) -> bytes:
+    async def read(self, account_id: str, user: str, blob_id: str) -> bytes:
         """All octets of a blob."""
-        return await (await self.open(account_id, blob_id)).read()
+        return await (await self.open(account_id, user, blob_id)).read()
 
-    async def keep(self, account_id: str, blob_id: str) -> None:
+    async def keep(self, account_id: str, user: str, blob_id: str) -> None:
         """Make a stored blob stay that a reference is going to be added to.
 
         To be called in a hold (`IBlobStore`).  `BlobNotFound` if the account has
         no such blob, or only a slice of one.
         """
-        if not await self.mail_store.read(account_id, lambda r: r.has_blob(blob_id)):
+        if not await self.mail_store.read(account_id, lambda r: r.has_blob(blob_id, user)):
             raise BlobNotFound(blob_id)
         await self.blob_store.touch(blob_id)
 
-    async def keep_octets(self, account_id: str, blob: Blob) -> str:
+    async def keep_octets(self, account_id: str, user: str, blob: Blob) -> str:
         """Make the octets of a blob of the account stay; the id of the stored blob they are in.
 
         As `keep`, but a slice becomes a blob of its own.
         """
         if not split_blob_id(blob.id)[1]:
-            await self.keep(account_id, blob.id)
+            await self.keep(account_id, user, blob.id)
             return blob.id
         writer = self.blob_store.open_writer()
         try:

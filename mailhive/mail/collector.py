@@ -141,7 +141,8 @@ class Collector(Service):
         forgotten = 0
         for account_id in (await self.store.accounts()).values():
             try:
-                if await self.store.read(account_id, lambda reader: reader.upload_usage()):
+                oldest = await self.store.read(account_id, lambda reader: reader.oldest_upload())
+                if oldest is not None and oldest < before:
                     forgotten += len(
                         await self.store.write(account_id, lambda w: w.expire_uploads(before))
                     )

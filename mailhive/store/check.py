@@ -73,8 +73,9 @@ def _counters(
 ) -> Iterator[str]:
     octets = sum(email.size for email in emails.values())
     yield from _differ("counter email_octets", counters["email_octets"], octets)
-    uploads = connection.value("SELECT coalesce(sum(size), 0) FROM upload")
-    yield from _differ("counter upload_octets", counters["upload_octets"], uploads)
+    by_user = "SELECT user, sum(counted) FROM upload GROUP BY user HAVING sum(counted) > 0"
+    kept = connection.all("SELECT user, octets FROM uploader WHERE octets > 0")
+    yield from _differ("octets of uploaders", dict(kept), dict(connection.all(by_user)))
     rows = connection.all("SELECT number, data FROM record WHERE type = 'Mailbox' ORDER BY number")
     roles = {number: msgspec.json.decode(data).get("role") for number, data in rows}
     trash = next((number for number, role in roles.items() if role == "trash"), 0)

@@ -216,10 +216,13 @@ class Reader:
         number = self.connection.value("SELECT id FROM email WHERE blob = ? LIMIT 1", (blob_id,))
         return None if number is None else email_id(number)
 
-    def has_blob(self, blob_id: str) -> bool:
-        return is_id(blob_id) and (
+    def has_blob(self, blob_id: str, user: str) -> bool:
+        if not is_id(blob_id):
+            return False
+        upload = "SELECT 1 FROM upload WHERE blob = ? AND user = ?"
+        return (
             self.email_with_blob(blob_id) is not None
-            or self.connection.row("SELECT 1 FROM upload WHERE blob = ?", (blob_id,)) is not None
+            or self.connection.row(upload, (blob_id, user)) is not None
         )
 
     def blob_ids(self, after: str, until: str, limit: int) -> tuple[str, ...]:
@@ -231,8 +234,12 @@ class Reader:
         )
         return tuple(blob for (blob,) in self.examine(rows))
 
-    def upload_usage(self) -> int:
-        return self.counter("upload_octets")
+    def upload_usage(self, user: str) -> int:
+        return self.connection.value("SELECT octets FROM uploader WHERE user = ?", (user,)) or 0
+
+    def oldest_upload(self) -> float | None:
+        at: float | None = self.connection.value("SELECT min(at) FROM upload")
+        return at
 
     def storage_usage(self) -> int:
         return self.counter("email_octets")

@@ -169,7 +169,7 @@ class Writer(Reader):
             thread = self._new_thread()
         seq = self._log.next("Email")
         self._log.note("EmailDelivery", seq)  # RFC 8621 §1.5
-        self._forget_upload(email.blob_id)  # the Email refers to it from now on
+        self._discount(email.blob_id)  # the Email refers to it from now on
         self.connection.execute(
             "INSERT INTO email (id, thread, received_at, size, flags, createdseq, modseq, blob,"
             " mailboxes, keywords, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -338,31 +338,56 @@ class Writer(Reader):
 
     # Uploads
 
-    def add_upload(self, blob_id: str, media_type: str, size: int, now: float) -> None:
-        self._forget_upload(blob_id)
+    def add_upload(self, blob_id: str, media_type: str, size: int, now: float, user: str) -> None:
+        self._discount(blob_id, user)
         self.connection.execute(
-            "INSERT INTO upload (blob, type, size, at) VALUES (?, ?, ?, ?)",
-            (blob_id, media_type, size, now),
+            "INSERT OR REPLACE INTO upload (blob, user, type, size, counted, at)"
+            " VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+            (blob_id, user, media_type, size, now),
         )
-        self._counters["upload_octets"] += size
+        self._count(user, size)
 
-    def expire_uploads(self, before: float, quota: int | None = None) -> tuple[str, ...]:
+    def expire_uploads(self, before: float) -> tuple[str, ...]:
+        forgotten: dict[str, None] = {}
+        oldest = "SELECT blob, user FROM upload WHERE at < ? ORDER BY at, blob LIMIT 1"
+        while (row := self.connection.row(oldest, (before,))) is not None:
+            self._forget_upload(*row)
+            forgotten[row[0]] = None
+        return tuple(forgotten)
+
+    def limit_uploads(self, user: str, quota: int) -> tuple[str, ...]:
         forgotten: list[str] = []
-        oldest = "SELECT blob, at FROM upload ORDER BY at, blob LIMIT 1"
-        # One at a time: as a rule nothing expires, however many there are.
-        while (row := self.connection.row(oldest)) is not None:
-            blob, at = row
-            if at >= before and (quota is None or self._counters["upload_octets"] <= quota):
-                break
-            self._forget_upload(blob)
+        # One at a time: as a rule nothing has to go, however many there are.
+        oldest = "SELECT blob FROM upload WHERE user = ? AND counted > 0 ORDER BY at, blob LIMIT 1"
+        while self.upload_usage(user) > quota:
+            blob: str = self.connection.value(oldest, (user,))
+            self._forget_upload(blob, user)
             forgotten.append(blob)
         return tuple(forgotten)
 
-    def _forget_upload(self, blob: str) -> None:
-        size = self.connection.value("SELECT size FROM upload WHERE blob = ?", (blob,))
-        if size is not None:
-            self.connection.execute("DELETE FROM upload WHERE blob = ?", (blob,))
-            self._counters["upload_octets"] -= size
+    def _forget_upload(self, blob: str, user: str) -> None:
+        self._discount(blob, user)
+        self.connection.execute("DELETE FROM upload WHERE blob = ? AND user = ?", (blob, user))
+
+    def _discount(self, blob: str, user: str | None = None) -> None:
+        """Let uploads of a blob, by one user or by all, count no more."""
+        counted = self.connection.all(
+            "SELECT user, counted FROM upload"
+            " WHERE blob = ?1 AND counted > 0 AND (?2 IS NULL OR user = ?2)",
+            (blob, user),
+        )
+        for uploader, octets in counted:
+            self._count(uploader, -octets)
+            self.connection.execute(
+                "UPDATE upload SET counted = 0 WHERE blob = ? AND user = ?", (blob, uploader)
+            )
+
+    def _count(self, user: str, octets: int) -> None:
+        self.connection.execute(
+            "INSERT INTO uploader (user, octets) VALUES (?1, ?2)"
+            " ON CONFLICT (user) DO UPDATE SET octets = octets + ?2",
+            (user, octets),
+        )
 
     # Notes
 

@@ -178,3 +178,23 @@ async def test_without_provisioning_a_group_may_have_no_account(
     alice.api.provisioning = True
     names = [a["name"] for a in (await alice.session())["accounts"].values()]
     assert names == ["alice", "new", "team", "firm"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_upload_is_its_uploaders_until_something_refers_to_it(
+    stores: LocalStores, alice: LocalUser
+) -> None:
+    team = await alice.shared("team")
+    bob = await stores.user(Principal("bob", member_of=("team",)))
+    hers = await bob.shared("team")
+    blob_id = await team.upload(b"Subject: s\r\n\r\nnot yet shared\r\n")
+    with pytest.raises(RequestError):
+        await hers.download(blob_id)
+    inbox = {await team.role("inbox"): True}
+    refused = await hers.call(
+        "Email/import", emails={"e": {"blobId": blob_id, "mailboxIds": inbox}}
+    )
+    assert refused["notCreated"]["e"]["properties"] == ["blobId"]
+    made = await team.call("Email/import", emails={"e": {"blobId": blob_id, "mailboxIds": inbox}})
+    assert made["created"]
+    assert (await hers.download(blob_id)).startswith(b"Subject")

@@ -99,7 +99,7 @@ class MailStoreConformance(ContentsConformance):
                 reader.mailbox_counts(),
                 reader.email_ids(10),
                 reader.storage_usage(),
-                reader.upload_usage(),
+                reader.upload_usage("ann"),
                 reader.changes("Email", 0, None),
             )
 
@@ -160,7 +160,7 @@ class MailStoreConformance(ContentsConformance):
             assert writer.changes("Email", before[0], None).created == (email,)
             assert writer.changes("Mailbox", before[1], None).updated == (mailbox,)
             assert writer.storage_usage() == 101
-            assert writer.has_blob("blob1")
+            assert writer.has_blob("blob1", "ann")
             writer.destroy_email(email)
             assert writer.emails([email]) == {}
             return writer.modseq

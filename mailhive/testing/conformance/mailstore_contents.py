@@ -158,7 +158,7 @@ class ContentsConformance:
                 reader.records("Mailbox", _STRANGE_IDS),
                 reader.mailbox_counts(_STRANGE_IDS),
                 [reader.email_with_blob(strange) for strange in _STRANGE_IDS],
-                any(reader.has_blob(strange) for strange in _STRANGE_IDS),
+                any(reader.has_blob(strange, "ann") for strange in _STRANGE_IDS),
             )
 
         assert await store.read(account, look) == ({}, {}, {}, {}, [None] * 10, False)
@@ -399,14 +399,14 @@ class ContentsConformance:
         account = await store.create_account("alice")
         mailbox = await store.write(account, inbox_of)
         email = (await store.write(account, file, [mailbox], new_email()))[0]
-        await store.write(account, lambda w: w.add_upload("up", "text/plain", 7, 10.0))
+        await store.write(account, lambda w: w.add_upload("up", "text/plain", 7, 10.0, "ann"))
 
         def look(reader):
             return (
                 reader.email_with_blob("blob1"),
                 reader.email_with_blob("up"),
-                [reader.has_blob(blob) for blob in ("blob1", "up", "other")],
-                reader.upload_usage(),
+                [reader.has_blob(blob, "ann") for blob in ("blob1", "up", "other")],
+                reader.upload_usage("ann"),
                 reader.storage_usage(),
             )
 
@@ -424,7 +424,7 @@ class ContentsConformance:
 
         def uploads(writer):
             for blob in ("blob2", "blob5", "blob8"):
-                writer.add_upload(blob, "text/plain", 7, 10.0)
+                writer.add_upload(blob, "text/plain", 7, 10.0, "ann")
 
         await store.write(account, uploads)
 
@@ -481,17 +481,36 @@ class ContentsConformance:
         account = await store.create_account("alice")
 
         def work(writer):
+            assert writer.oldest_upload() is None
             for blob, now in (("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", 4.0), ("a", 5.0)):
-                writer.add_upload(blob, "text/plain", 10, now)
-            assert writer.upload_usage() == 40
-            gone = writer.expire_uploads(3.0), writer.expire_uploads(0.0, 25)
-            assert writer.upload_usage() == 20
+                writer.add_upload(blob, "text/plain", 10, now, "ann")
+            writer.add_upload("c", "text/plain", 10, 2.5, "bob")
+            assert (writer.upload_usage("ann"), writer.upload_usage("bob")) == (40, 10)
+            assert writer.oldest_upload() == 2.0
+            gone = writer.expire_uploads(3.0), writer.limit_uploads("ann", 25)
+            assert (writer.upload_usage("ann"), writer.upload_usage("bob")) == (20, 0)
             return gone
 
-        assert await store.write(account, work) == (("b",), ("c",))
-        assert await store.read(account, lambda r: [r.has_blob(b) for b in "abcd"]) == [
-            True,
-            False,
-            False,
-            True,
-        ]
+        assert await store.write(account, work) == (("b", "c"), ("c",))
+
+        def known(reader, user):
+            return [blob for blob in "abcd" if reader.has_blob(blob, user)]
+
+        assert await store.read(account, known, "ann") == ["a", "d"]
+        assert await store.read(account, known, "bob") == []
+
+    @ensureDeferred
+    async def test_an_upload_that_became_an_email_does_not_count(self, store):
+        account = await store.create_account("alice")
+        mailbox = await store.write(account, inbox_of)
+        for user in ("ann", "bob"):
+            await store.write(account, lambda w, u=user: w.add_upload("blob1", "a/b", 9, 1.0, u))
+        email = (await store.write(account, file, [mailbox], new_email()))[0]
+
+        def work(writer):
+            assert writer.upload_usage("ann") == writer.upload_usage("bob") == 0
+            assert writer.limit_uploads("ann", 0) == ()
+            writer.destroy_email(email)
+            return [writer.has_blob("blob1", user) for user in ("ann", "bob", "cat")]
+
+        assert await store.write(account, work) == [True, True, False]

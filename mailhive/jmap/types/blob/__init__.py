@@ -37,11 +37,11 @@ async def _copy(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     sizes: dict[str, int] = {}  # of what is stored
     for blob_id in blob_ids:
         try:
-            blob = await context.blobs.open(source.id, blob_id)
+            blob = await context.blobs.open(source.id, source.user, blob_id)
             # An upload beyond the quota would drive out those before it.
             if sum(sizes.values()) + blob.size > quota:
                 raise SetError("overQuota", f"Uploads may have {quota} octets")
-            copied[blob_id] = stored = await context.blobs.keep_octets(source.id, blob)
+            copied[blob_id] = stored = await context.blobs.keep_octets(source.id, source.user, blob)
         except BlobNotFound:
             # RFC 8620 §6.3 calls it notFound, clients go by the name of RFC 8621 §4.6.
             not_copied[blob_id] = SetError("blobNotFound", notFound=[blob_id]).json()
@@ -53,8 +53,8 @@ async def _copy(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
 
     def work(writer: Any) -> None:
         for stored, size in sizes.items():
-            writer.add_upload(stored, _TYPE, size, now)
-        writer.expire_uploads(0, quota)
+            writer.add_upload(stored, _TYPE, size, now, target.user)
+        writer.limit_uploads(target.user, quota)
 
     if sizes:
         await context.store.write(target.id, work)

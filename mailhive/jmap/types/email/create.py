@@ -72,7 +72,7 @@ async def _open_blobs(context: Context, account: Account, draft: Draft) -> dict[
             continue
         if blob_id not in blobs and blob_id not in missing:
             try:
-                blobs[blob_id] = await context.blobs.open(account.id, blob_id)
+                blobs[blob_id] = await context.blobs.open(account.id, account.user, blob_id)
             except BlobNotFound:
                 missing.append(blob_id)
                 continue

@@ -84,11 +84,11 @@ async def _prepare(
     whole, _ = validate_create(resolved, PROPERTIES)
     blob_id = whole["blobId"]
     try:
-        raw = await context.blobs.read(account.id, blob_id)
+        raw = await context.blobs.read(account.id, account.user, blob_id)
         if split_blob_id(blob_id)[1]:  # a part of another message becomes one by itself
             blob_id = await stored(context, raw)
         else:
-            await context.blobs.keep(account.id, blob_id)
+            await context.blobs.keep(account.id, account.user, blob_id)
     except BlobNotFound:
         raise invalid_properties(["blobId"]) from None
     email = await analysed(context, raw, blob_id, received_now(context))

@@ -43,7 +43,7 @@ async def parse(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     total = 0
     for blob_id in blob_ids:
         try:
-            blob = await context.blobs.open(account.id, blob_id)
+            blob = await context.blobs.open(account.id, account.user, blob_id)
         except BlobNotFound:
             not_found.append(blob_id)
             continue

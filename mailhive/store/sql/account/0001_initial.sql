@@ -11,7 +11,7 @@ CREATE TABLE counter (
 ) WITHOUT ROWID;
 INSERT INTO counter (name, value) VALUES
     ('modseq', 0), ('email', 0), ('thread', 0), ('record', 0),
-    ('email_octets', 0), ('upload_octets', 0), ('trash', 0);
+    ('email_octets', 0), ('trash', 0);
 
 -- `horizon`: changes since a lower state can no longer be told.
 CREATE TABLE type_state (
@@ -139,13 +139,24 @@ CREATE TABLE mailbox (
 );
 INSERT INTO mailbox (id) VALUES (0);
 
+-- `counted`: its octets, until an email refers to the blob.
 CREATE TABLE upload (
-    blob TEXT PRIMARY KEY,
+    blob TEXT NOT NULL,
+    user TEXT NOT NULL,
     type TEXT NOT NULL,
     size INTEGER NOT NULL,
-    at REAL NOT NULL
+    counted INTEGER NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (blob, user)
 ) WITHOUT ROWID;
 CREATE INDEX upload_at ON upload (at);
+CREATE INDEX upload_counted ON upload (user, at) WHERE counted > 0;
+
+-- The sum of `counted`, by user.
+CREATE TABLE uploader (
+    user TEXT PRIMARY KEY,
+    octets INTEGER NOT NULL
+) WITHOUT ROWID;
 
 -- Folded text (mailhive.store.search) is made of tokens of letters and digits, so that
 -- the plainest tokenizer finds exactly these.
