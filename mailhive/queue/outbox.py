@@ -8,14 +8,13 @@ who holds it: that is its lock.  Nothing of a message is in memory but the lock
 and the attempt, so that a start needs no more than to look what is due.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock, fail
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -25,9 +24,10 @@ from zope.interface import implementer
 
 from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.interfaces.outbox import IOutbox
-from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.outbound import OutboundMessage, OutboundStatus, RecipientStatus
+from mailhive.queue.handover import Handover, is_waiting
 from mailhive.queue.ledger import SCHEMA, Ledger
+from mailhive.queue.locks import Locks
 from mailhive.sqlite.connection import Connection, is_storage_failure
 
 __all__ = ["LIFE", "PAUSES", "Outbox"]
@@ -45,9 +45,6 @@ _REST = 30.0
 #: Seconds that attempts have to end when the daemon stops.
 _DRAIN = 2.0
 
-# RFC 3463 §3.5: X.4.0, other or undefined network or routing status.
-_NO_WAY = "451 4.4.0 No way to this recipient yet, waiting"
-
 
 class _DaemonThread(Thread):
     """A thread that does not keep a process alive whose start failed."""
@@ -58,33 +55,6 @@ class _DaemonThread(Thread):
 
 class _Pool(ThreadPool):
     threadFactory = _DaemonThread
-
-
-class _Locks:
-    """A lock for each message that needs one."""
-
-    def __init__(self, clock: Any) -> None:
-        self._clock = clock
-        self._locks: dict[str, DeferredLock] = {}
-
-    def acquire(self, message_id: str) -> Deferred[Any]:
-        return self._locks.setdefault(message_id, DeferredLock()).acquire()
-
-    def release(self, message_id: str) -> None:
-        """Let the next one have it; nothing if nobody has it."""
-        lock = self._locks.get(message_id)
-        if lock is not None:
-            lock.release()
-            if not lock.locked:
-                del self._locks[message_id]
-
-    @asynccontextmanager
-    async def having(self, message_id: str) -> AsyncIterator[None]:
-        await self.acquire(message_id)
-        try:
-            yield
-        finally:
-            self.release(message_id)
 
 
 @implementer(IOutbox)
@@ -105,13 +75,13 @@ class Outbox(Service):
         clock: Any = None,
     ) -> None:
         self._path = path
-        self._transports: list[Any] = []
+        self._handover = Handover()
         self._submissions = submissions
         self._reactor = reactor
         self._clock = clock or reactor
         self._pool = _Pool(0, 1, "outbox")
         self._ledger: Ledger | None = None
-        self._locks = _Locks(self._clock)
+        self._locks = Locks()
         self._work: set[Deferred[Any]] = set()
         self._attempts: set[str] = set()
         self._alarms: set[Any] = set()  # IDelayedCall
@@ -120,7 +90,7 @@ class Outbox(Service):
 
     def add_transport(self, transport: Any) -> None:
         """Offer an `ITransport` what those added before it do not take; before the start."""
-        self._transports.append(transport)
+        self._handover.transports.append(transport)
 
     # IService
 
@@ -296,9 +266,10 @@ class Outbox(Service):
         is_old = self._now() - message.submitted_at > LIFE * 1000
         known = {recipient.address: recipient for recipient in status.recipients}
         again = False
-        async for results in self._outcomes(message, status.waiting):
-            results = [_given_up(r) if is_old and r.reply != _NO_WAY else r for r in results]
-            again = again or any(r.delivered == "queued" and r.reply != _NO_WAY for r in results)
+        async for results in self._handover.results(message, status.waiting):
+            if is_old:
+                results = [_given_up(result) for result in results]
+            again = again or any(r.delivered == "queued" and not is_waiting(r) for r in results)
             changed = [result for result in results if result != known[result.address]]
             if changed:
                 await self._run(Ledger.note, message_id, changed)
@@ -306,41 +277,6 @@ class Outbox(Service):
         pause = PAUSES[min(attempts, len(PAUSES)) - 1]
         due_at = self._now() + pause * 1000 if again else None
         await self._run(Ledger.end_attempt, message_id, attempts, due_at)
-
-    async def _outcomes(self, message: OutboundMessage, addresses: Sequence[str]) -> Any:
-        """Yield what became of recipients, those of one transport together."""
-        ways: dict[int | None, list[str]] = {}
-        for address in addresses:
-            try:
-                ways.setdefault(await self._way(address), []).append(address)
-            except TemporaryFailure as error:
-                yield [RecipientStatus(address, "queued", f"451 4.4.3 {error}")]
-        for way, together in ways.items():
-            if way is None:
-                yield [RecipientStatus(address, "queued", _NO_WAY) for address in together]
-            else:
-                yield await self._hand_over(self._transports[way], message, tuple(together))
-
-    async def _way(self, address: str) -> int | None:
-        """Which transport takes the address."""
-        for way, transport in enumerate(self._transports):
-            if await transport.takes(address):
-                return way
-        return None
-
-    async def _hand_over(
-        self, transport: Any, message: OutboundMessage, addresses: tuple[str, ...]
-    ) -> list[RecipientStatus]:
-        envelope = Envelope(message.envelope.mail_from, addresses, message.envelope.parameters)
-        try:
-            outcomes = await transport.deliver(envelope, message.blob_id)
-        except CancelledError:
-            raise
-        except Exception as error:
-            self._report(error, "Message {id} cannot be handed over", message.id)
-            why = "Cannot be sent now, trying again"
-            outcomes = [RecipientOutcome(address, 451, "4.3.0", why) for address in addresses]
-        return [_result(outcome, relays=transport.relays) for outcome in outcomes]
 
     # Telling
 
@@ -352,6 +288,8 @@ class Outbox(Service):
                 return
             await self._submissions.tell(status)
             await self._run(Ledger.told, message_id)
+        except CancelledError:
+            raise
         except Exception as error:
             self._report(error, "The submission of message {id} is not up to date", message_id)
             self._in_a_while(lambda: self._tell_later(message_id))
@@ -412,19 +350,10 @@ def _storage_failure(failure: Failure) -> Any:
     return failure
 
 
-def _result(outcome: RecipientOutcome, *, relays: bool) -> RecipientStatus:
-    if outcome.code < 300:
-        delivered = "unknown" if relays else "yes"
-    else:
-        delivered = "queued" if outcome.code < 500 else "no"
-    reply = f"{outcome.code} {outcome.enhanced} {outcome.text}"
-    return RecipientStatus(outcome.recipient, delivered, reply)
-
-
 def _given_up(result: RecipientStatus) -> RecipientStatus:
-    """RFC 3463 §3.5: X.4.7, delivery time expired."""
-    if result.delivered != "queued":
+    """What becomes of a recipient that was tried in vain for too long."""
+    if result.delivered != "queued" or is_waiting(result):
         return result
-    return RecipientStatus(
-        result.address, "no", f"550 5.4.7 Given up after {LIFE // 86_400} days: {result.reply}"
-    )
+    # RFC 3463 §3.5: X.4.7, delivery time expired.
+    reply = f"550 5.4.7 Given up after {LIFE // 86_400} days: {result.reply}"
+    return RecipientStatus(result.address, "no", reply)

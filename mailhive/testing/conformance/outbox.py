@@ -7,13 +7,14 @@ class TestMyOutbox(OutboxConformance):
     def pass_time(self): ...  # as long as a pause between attempts lasts
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from attrs import Factory, define
 from pytest_twisted import ensureDeferred  # type: ignore[import-untyped]
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -97,9 +98,7 @@ def message(*recipients: str, account_id: str | None = "a1", blob_id: str = BLOB
 
 async def turn() -> None:
     """Let others go on."""
-    from twisted.internet import reactor
-
-    await deferLater(reactor, 0.002, lambda: None)  # type: ignore[arg-type]
+    await deferToThread(time.sleep, 0.002)
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -267,13 +266,14 @@ class OutboxConformance:
 
     @ensureDeferred
     async def test_a_hold_does_not_interrupt_an_attempt(self, start):
-        way, notes = Way(gate=Deferred()), Notes()
-        outbox = await start(way, notes)
+        gate: Deferred[None] = Deferred()
+        way = Way(gate=gate)
+        outbox = await start(way, Notes())
         sent = message()
         await outbox.submit(sent)
         await until(lambda: way.tries)
         too_late = outbox.hold(sent.id)
-        way.gate.callback(None)
+        gate.callback(None)
         assert not await too_late
         assert way.handed
 
