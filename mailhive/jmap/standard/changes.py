@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from mailhive.errors import CannotCalculateChanges
 from mailhive.jmap.arguments import REQUIRED, Argument, check_arguments, parse_state
 from mailhive.jmap.checks import is_string, is_unsigned, nullable
 from mailhive.jmap.context import Context
-from mailhive.jmap.errors import MethodError, invalid_arguments
+from mailhive.jmap.errors import invalid_arguments
 from mailhive.jmap.registry import Method
 from mailhive.model.changes import Changes
 
@@ -33,12 +32,9 @@ def changes_method(name: str, extra: Callable[[Changes], dict[str, Any]] = _noth
         if limit == 0:
             raise invalid_arguments("maxChanges must be greater than 0")
         since = parse_state(values["sinceState"])
-        try:
-            found = await context.store.read(
-                account.id, lambda reader: reader.changes(name, since, limit)
-            )
-        except CannotCalculateChanges as error:
-            raise MethodError("cannotCalculateChanges", str(error)) from None
+        found = await context.store.read(
+            account.id, lambda reader: reader.changes(name, since, limit)
+        )
         return {
             "accountId": account.id,
             "oldState": values["sinceState"],

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from mailhive.errors import CannotCalculateChanges
 from mailhive.jmap.arguments import REQUIRED, Argument, check_arguments, parse_state
 from mailhive.jmap.checks import is_any, is_boolean, is_id, is_string, is_unsigned, nullable
 from mailhive.jmap.context import Context
@@ -12,11 +11,16 @@ from mailhive.jmap.registry import Method
 from mailhive.jmap.standard.filters import FilterTable, parse_filter
 from mailhive.jmap.standard.query import Query
 from mailhive.jmap.standard.sorts import parse_sort
-from mailhive.model.changes import QueryChanges
+from mailhive.model.changes import Changes, QueryChanges
 from mailhive.model.email import filter_names
 from mailhive.model.window import Window
 
-__all__ = ["query_changes_method", "record_query_changes"]
+__all__ = [
+    "parse_query_changes",
+    "query_changes_method",
+    "query_changes_response",
+    "record_query_changes",
+]
 
 QUERY_CHANGES_ARGUMENTS = {
     "filter": Argument(is_any),
@@ -29,7 +33,6 @@ QUERY_CHANGES_ARGUMENTS = {
 
 #: `calculate(reader, query, since)` says what to do to the results that `query` had
 #: at the state `since`; CannotCalculateChanges if that state is out of reach.
-#: `query.arguments["upToId"]` is there to be used.
 Calculate = Callable[[Any, Query, int], QueryChanges]
 
 
@@ -41,59 +44,78 @@ def query_changes_method(
     extra: Mapping[str, Argument] | None = None,
     keyword_sorts: Collection[str] = (),
 ) -> Method:
-    """The queryChanges method of a type, with the same tables as its query method."""
-    table = QUERY_CHANGES_ARGUMENTS | dict(extra or {})
+    """The queryChanges method of a type whose changes one read function can tell.
+
+    The tables are those of its query method.
+    """
 
     async def query_changes(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         account = context.account(arguments)
-        values = check_arguments(arguments, table)
-        asked = Query(
-            parse_filter(values["filter"], filters),
-            parse_sort(values["sort"], sorts, keyword_sorts),
-            Window(),
-            values["calculateTotal"],
-            values,
+        asked, since = parse_query_changes(
+            arguments, filters, sorts, extra=extra, keyword_sorts=keyword_sorts
         )
-        since = parse_state(values["sinceQueryState"])
-        try:
-            found = await context.store.read(account.id, calculate, asked, since)
-        except CannotCalculateChanges as error:
-            raise MethodError("cannotCalculateChanges", str(error)) from None
-        limit = values["maxChanges"]
-        if limit is not None and len(found.removed) + len(found.added) > limit:
-            raise MethodError("tooManyChanges")
-        response: dict[str, Any] = {
-            "accountId": account.id,
-            "oldQueryState": values["sinceQueryState"],
-            "newQueryState": str(found.state),
-            "removed": found.removed,
-            "added": [{"id": i, "index": index} for i, index in found.added],
-        }
-        if asked.calculate_total:
-            response["total"] = found.total
-        return response
+        changes = await context.store.read(account.id, calculate, asked, since)
+        return query_changes_response(account.id, asked, changes)
 
     return query_changes
 
 
+def parse_query_changes(
+    arguments: Mapping[str, Any],
+    filters: FilterTable,
+    sorts: Collection[str],
+    *,
+    extra: Mapping[str, Argument] | None = None,
+    keyword_sorts: Collection[str] = (),
+) -> tuple[Query, int]:
+    """The query, and the state since when its changes are asked for; errors as of `parse_query`.
+
+    cannotCalculateChanges for a state that we did not give out.
+    """
+    values = check_arguments(arguments, QUERY_CHANGES_ARGUMENTS | dict(extra or {}))
+    asked = Query(
+        parse_filter(values["filter"], filters),
+        parse_sort(values["sort"], sorts, keyword_sorts),
+        Window(),
+        values["calculateTotal"],
+        values,
+    )
+    return asked, parse_state(values["sinceQueryState"])
+
+
+def query_changes_response(account_id: str, query: Query, changes: QueryChanges) -> dict[str, Any]:
+    """The response object, with `total` only when it was asked for; tooManyChanges."""
+    limit = query.arguments["maxChanges"]
+    if limit is not None and len(changes.removed) + len(changes.added) > limit:
+        raise MethodError("tooManyChanges")
+    response: dict[str, Any] = {
+        "accountId": account_id,
+        "oldQueryState": query.arguments["sinceQueryState"],
+        "newQueryState": str(changes.state),
+        "removed": changes.removed,
+        "added": [{"id": i, "index": index} for i, index in changes.added],
+    }
+    if query.calculate_total:
+        response["total"] = changes.total
+    return response
+
+
 def record_query_changes(
-    reader: Any,
-    type_name: str,
+    changes: Changes,
     query: Query,
-    since: int,
     ids: Sequence[str],
     *,
     immutable: Collection[str] = (),
     touched: Callable[[set[str]], Iterable[str]] | None = None,
 ) -> QueryChanges:
-    """What to do to the results that a query on records had at the state `since`.
+    """What to do to the results that a query on records had before `changes`.
 
     For types whose whole result list is computed from `reader.records`.  A type
-    gives the list as it is now, `ids`, and passes the outcome on:
+    gives all that changed, and `ids`, the list as it is now:
 
         def calculate(reader, query, since):
-            ids = results(reader.records("Foo"), query)
-            return record_query_changes(reader, "Foo", query, since, ids, immutable=("size",))
+            changes = reader.changes("Foo", since, None)
+            return record_query_changes(changes, query, results(reader, query))
 
         "Foo/queryChanges": query_changes_method(calculate, FILTERS, SORTS)
 
@@ -103,11 +125,11 @@ def record_query_changes(
     on nothing else is affected by no update.  Where the place of an object depends on
     others too, `touched(changed)` adds those objects that the ones changed can have moved.
     """
-    changes = reader.changes(type_name, since, None)
     names = {*filter_names(query.filter), *(c.property for c in query.sort)}
-    is_immutable = names <= set(immutable)
+    is_immutable = touched is None and names <= set(immutable)
+    created = set(changes.created)
     updated = set() if is_immutable else set(changes.updated) - set(changes.only_counts)
-    changed = updated | set(changes.created)
+    changed = created | updated
     if touched is not None:
         changed.update(touched(changed))
     added = [(i, index) for index, i in enumerate(ids) if i in changed]
@@ -116,7 +138,7 @@ def record_query_changes(
         last = ids.index(up_to)
         added = [(i, index) for i, index in added if index <= last]
     return QueryChanges(
-        removed=(*sorted(changed - set(changes.created)), *changes.destroyed),
+        removed=(*sorted(changed - created), *changes.destroyed),
         added=tuple(added),
         total=len(ids),
         state=changes.new_state,

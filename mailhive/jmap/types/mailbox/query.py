@@ -6,16 +6,19 @@ from typing import Any
 
 from mailhive.jmap.arguments import Argument
 from mailhive.jmap.checks import is_boolean, is_id, is_string, nullable
-from mailhive.jmap.context import Context
+from mailhive.jmap.context import Account, Context
 from mailhive.jmap.standard.filters import matches
 from mailhive.jmap.standard.query import Query, parse_query, query_response, window_of
-from mailhive.jmap.standard.query_changes import query_changes_method, record_query_changes
+from mailhive.jmap.standard.query_changes import (
+    parse_query_changes,
+    query_changes_response,
+    record_query_changes,
+)
 from mailhive.jmap.standard.sorts import sorted_by
 from mailhive.jmap.types.mailbox.properties import seen_by
 from mailhive.jmap.types.mailbox.tree import MailboxTree
-from mailhive.model.changes import QueryChanges
 from mailhive.model.collation import unicode_casemap
-from mailhive.model.email import filter_names
+from mailhive.model.email import Record, filter_names
 
 __all__ = ["query", "query_changes", "results"]
 
@@ -47,38 +50,41 @@ async def query(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     state, records = await context.store.read(
         account.id, lambda reader: (reader.state("Mailbox"), reader.records("Mailbox"))
     )
-    mailboxes = {i: seen_by(account.user, r.data) for i, r in records.items()}
-    if len(mailboxes) * (1 + sum(1 for _ in filter_names(asked.filter))) > _MANY:
-        ids = await context.offload(results, mailboxes, asked)
-    else:
-        ids = results(mailboxes, asked)
+    ids = await _compute(context, account, records, asked)
     position, window = window_of(asked, ids)
     return query_response(
         account.id, state, asked, position, window, len(ids), can_calculate_changes=True
     )
 
 
-def _calculate(reader: Any, asked: Query, since: int) -> QueryChanges:
-    mailboxes = {i: record.data for i, record in reader.records("Mailbox").items()}
-    tree = MailboxTree(mailboxes)
+async def query_changes(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
+    # RFC 8621 §2.4 does not name the arguments that §2.3 adds to the query; a client that
+    # uses them there gives them here as well, since they are part of what the query is.
+    account = context.account(arguments)
+    asked, since = parse_query_changes(arguments, FILTERS, SORTS, extra=EXTRA)
+    changes, records = await context.store.read(
+        account.id,
+        lambda reader: (reader.changes("Mailbox", since, None), reader.records("Mailbox")),
+    )
+    ids = await _compute(context, account, records, asked)
+    tree = MailboxTree({i: record.data for i, record in records.items()})
 
     def with_descendants(changed: set[str]) -> Iterable[str]:
-        return (i for i in mailboxes if not changed.isdisjoint(tree.ancestors(i)))
+        return (i for i in records if not changed.isdisjoint(tree.ancestors(i)))
 
     as_tree = asked.arguments["sortAsTree"] or asked.arguments["filterAsTree"]
-    return record_query_changes(
-        reader,
-        "Mailbox",
-        asked,
-        since,
-        results(mailboxes, asked),
-        touched=with_descendants if as_tree else None,
-    )
+    found = record_query_changes(changes, asked, ids, touched=with_descendants if as_tree else None)
+    return query_changes_response(account.id, asked, found)
 
 
-# RFC 8621 §2.4 does not name the arguments that §2.3 adds to the query; a client that
-# uses them there has to give them here as well, since they are part of what the query is.
-query_changes = query_changes_method(_calculate, FILTERS, SORTS, extra=EXTRA)
+async def _compute(
+    context: Context, account: Account, records: Mapping[str, Record], asked: Query
+) -> list[str]:
+    mailboxes = {i: seen_by(account.user, record.data) for i, record in records.items()}
+    if len(mailboxes) * (1 + sum(1 for _ in filter_names(asked.filter))) > _MANY:
+        offloaded: list[str] = await context.offload(results, mailboxes, asked)
+        return offloaded
+    return results(mailboxes, asked)
 
 
 def results(mailboxes: Mapping[str, Mapping[str, Any]], asked: Query) -> list[str]:
