@@ -5,7 +5,6 @@ reach soon, is answered from the array of all results.
 """
 
 from array import array
-from collections.abc import Collection
 from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -90,17 +89,18 @@ def query_changes(
     last = email_number(up_to) if up_to is not None and is_immutable(query) else None
     view = ListView.of(query)
     total = view.total(reader) if view is not None and calculate_total else None
+    found: list[int] | None = None
     added: list[tuple[int, int]] | None = None
-    if not affected.present:
-        added = []
-    elif len(affected.present) <= FEW:
-        if view is None and reader.bounded:
+    if len(affected.present) <= FEW:
+        if view is None and affected.present and reader.bounded:
             raise Unbounded
-        added = _added_to_view(reader, view, matching(reader, query, affected.present), last)
+        found = matching(reader, query, affected.present)
+        added = _places_in_view(reader, view, found, last)
     if added is None or (calculate_total and total is None):
         emails = all_results(reader, query)
-        total = len(emails)
-        added = _added(emails, affected.present, last)
+        if found is None:
+            found = [email for email in emails if email in affected.present]
+        added, total = _places(emails, found, last), len(emails)
     return QueryChanges(
         removed=tuple(map(email_id, sorted(affected.before))),
         added=tuple((email_id(email), index) for email, index in added),
@@ -109,33 +109,40 @@ def query_changes(
     )
 
 
-def _added_to_view(
-    reader: "Reader", view: ListView | None, matching: list[int], last: int | None
+def _places_in_view(
+    reader: "Reader", view: ListView | None, found: list[int], last: int | None
 ) -> list[tuple[int, int]] | None:
-    """The Emails and their places, up to `last`; None if that takes the array of all results."""
-    if not matching:
+    """The same as `_places`; None if that takes the array of all results."""
+    if not found:
         return []
     if view is None:
         return None
-    left = set(matching)
-    added = []
+    left = set(found)
+    places = []
     try:
         with closing(view.walk(reader)) as walk:
             for index, email in enumerate(walk):
                 if email in left:
                     left.remove(email)
-                    added.append((email, index))
+                    places.append((email, index))
                 if not left or email == last:
                     break
     except OutOfReach:
         return None
-    return added
+    return places
 
 
-def _added(
-    emails: "array[int]", affected: Collection[int], last: int | None
-) -> list[tuple[int, int]]:
-    with suppress(ValueError):
-        if last is not None:
-            emails = emails[: emails.index(last) + 1]
-    return [(email, index) for index, email in enumerate(emails) if email in affected]
+def _places(emails: "array[int]", found: list[int], last: int | None) -> list[tuple[int, int]]:
+    """Some of the results, in their order, with their indexes, up to that of `last`."""
+    stop = len(emails)
+    if last is not None:
+        with suppress(ValueError):
+            stop = emails.index(last) + 1
+    places = []
+    index = -1
+    for email in found:
+        index = emails.index(email, index + 1)
+        if index >= stop:
+            break
+        places.append((email, index))
+    return places
