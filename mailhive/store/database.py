@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -185,16 +186,23 @@ class Database:
     async def close(self) -> None:
         """Finish what was accepted and close the file; long reads are broken off."""
         self._closing = True
-        for connection in list(self._reading):
-            connection.interrupt()
+        # Again and again: a statement that is about to begin does not hear of it.
+        breaking_off = LoopingCall(self._break_off_reads)
+        breaking_off.clock = self._threads.reactor
+        breaking_off.start(0.05)
         while self._active:
             quiet: Deferred[None] = Deferred()
             self._waiting.append(quiet)
             await quiet
+        breaking_off.stop()
         connections = [c for c in (self._inline, self._writer, *self._readers) if c is not None]
         self._inline = self._writer = None
         self._readers.clear()
         await self._threads.write(_close_all, connections)
+
+    def _break_off_reads(self) -> None:
+        for connection in list(self._reading):
+            connection.interrupt()
 
     # Reads
 
