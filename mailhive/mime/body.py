@@ -27,11 +27,11 @@ _PROCESSED = frozenset({
 
 # Markup of HTML as a tokenizer sees it.  The last branch is a tag that does not end.
 _MARKUP = re.compile(
-    r"<!--(?:[^-]++|-(?!->))*+(?:-->|\Z)"
-    r"|<(?:script|style)\b[^>]*+>(?:[^<]++|<(?!/(?:script|style)\b))*+"
-    r"|<[a-z/!?](?:=\s*+(?:\"[^\"]*+\"|'[^']*+')|=(?!\s*+[\"'])|[^>=])*+>"
+    r"<!--.*?(?:-->|\Z)"
+    r"|<(?:script|style)\b[^>]*+>.*?(?=</(?:script|style)\b|\Z)"
+    r"|<[a-z/!?](?:[^>=]++|=\s*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|(?![\"'])))*+>"
     r"|(?P<open><(?:[a-z/!?]|\Z))",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 
 

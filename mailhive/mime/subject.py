@@ -8,7 +8,7 @@ __all__ = ["base_subject", "fold", "thread_subject"]
 #: Characters of a subject that are looked at.
 _MAX = 1_000
 _BLOB = r"\[[^\[\]]*+\][ \t]*+"
-_LEADER = re.compile(rf"(?:{_BLOB})*+(?:re|fwd?)[ \t]*+(?:{_BLOB})?:|[ \t]++", re.IGNORECASE)
+_LEADER = re.compile(rf"(?:{_BLOB})*(?:re|fwd?)[ \t]*+(?:{_BLOB})?:|[ \t]++", re.IGNORECASE)
 _LEADING_BLOB = re.compile(_BLOB)
 _TRAILER = "(fwd)"
 _FORWARD = "[fwd:"

@@ -17,15 +17,15 @@ _PREVIEW_FROM = 20_000
 
 # The rest of a tag after its name, as browsers read it: a quote
 # counts only as the beginning of an attribute's value, and hides `>`.
-_ATTRIBUTES = r"(?:=\s*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z))|=(?!\s*+[\"'])|[^>=])*+(?:>|\Z)"
+_ATTRIBUTES = r"(?:[^>=]++|=\s*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|(?![\"'])))*+(?:>|\Z)"
 _MARKUP = re.compile(
-    r"<!--(?:[^-]++|-(?!->))*+(?:-->|\Z)"
+    r"<!--.*?(?:-->|\Z)"
     # What these hold is not shown.
     rf"|<(?P<hidden>script|style|title|template)(?=[\s/>]){_ATTRIBUTES}"
-    r"(?:[^<]++|<(?!/(?P=hidden)[\s/>]))*+"
+    r".*?(?=</(?P=hidden)[\s/>]|\Z)"
     rf"|</?(?P<tag>[a-z][a-z0-9]*+){_ATTRIBUTES}"
     r"|<[!?/][^>]*+(?:>|\Z)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 # More digits than any character has, which html.unescape would convert.
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{9,}+|x[0-9a-f]{9,}+);?", re.IGNORECASE)
