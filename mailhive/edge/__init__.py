@@ -1,0 +1,1 @@
+"""What lies between a listening socket and a protocol: PROXY headers and TLS."""
