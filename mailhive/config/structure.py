@@ -16,6 +16,7 @@ from mailhive.config.problems import KeyPath
 from mailhive.config.tables import ProviderSettings
 from mailhive.config.units import Duration, Size, parse_duration, parse_size
 from mailhive.config.values import exactly, header, one_of, quoted, table
+from mailhive.model.networks import Network, Networks, parse_network
 from mailhive.registry import ProviderError, provider, provider_names
 
 __all__ = ["Mistakes", "converter", "keys_of"]
@@ -71,7 +72,13 @@ def converter(base: Path) -> cattrs.Converter:
     conv.register_structure_hook_func(
         lambda cls: cls == SocketAddress | Inherited, lambda value, _: parse_bind(value)
     )
+    conv.register_structure_hook_func(
+        lambda cls: cls == Network, lambda value, _: parse_network(exactly(value, str))
+    )
     tables = _Tables(conv, base)
+    conv.register_structure_hook(
+        Networks, lambda value, _: Networks(tables.list_of(value, tuple[Network, ...]))
+    )
     conv.register_structure_hook_func(_is(Literal), one_of)
     conv.register_structure_hook_func(_is(tuple), tables.list_of)
     conv.register_structure_hook_func(_is(dict), tables.named)
@@ -149,14 +156,14 @@ class _Tables:
         """A table whose further keys depend on the provider that it chooses."""
         mistakes, rest = Mistakes(), dict(value)
         made = self.take(cls, rest, mistakes)
-        kind, settings = made.get(cls.chooser), None
+        kind, own, settings = made.get(cls.chooser), None, None
         if kind is not None:
             with mistakes.at(cls.chooser):
                 own = _chosen(cls.role, kind).settings
-                given = self.take(own, rest, mistakes)
-                _refuse(rest, [cls, own], mistakes)
-                if not mistakes.found:
-                    settings = _make(own, given, mistakes)
+        if own is not None:
+            given = self.take(own, rest, mistakes)
+            _refuse(rest, [cls, own], mistakes)
+            settings = _make(own, given, mistakes)
         return _make(cls, {**made, "name": name, "settings": settings}, mistakes)
 
     def strategies(self, rest: dict[str, Any], mistakes: Mistakes) -> dict[str, Any]:

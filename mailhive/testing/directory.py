@@ -11,7 +11,22 @@ from mailhive.directory.memory import MemoryDirectory, MemorySettings, Principal
 from mailhive.interfaces.directory import IDirectory
 from mailhive.model.principal import Principal
 
-__all__ = ["GrowingDirectory"]
+__all__ = ["GrowingDirectory", "configured"]
+
+
+def configured(principal: Principal, secret: str | None = None) -> PrincipalSettings:
+    """A principal as the configuration has it."""
+    return PrincipalSettings(
+        name=principal.name,
+        type=principal.type,  # type: ignore[arg-type]
+        secret=secret,
+        email=principal.emails,
+        member_of=principal.member_of,
+        members_may=principal.members_may,  # type: ignore[arg-type]
+        quota=None if principal.quota is None else Size(principal.quota),
+        description=principal.description,
+        mailboxes=principal.mailboxes,  # type: ignore[arg-type]
+    )
 
 
 @implementer(IDirectory)
@@ -27,7 +42,7 @@ class GrowingDirectory:
     def put(self, *principals: Principal) -> None:
         """Add principals, or replace those of their names."""
         for principal in principals:
-            self._principals[principal.name] = _settings(principal)
+            self._principals[principal.name] = configured(principal)
         self._directory = self._build()
 
     def authenticate(self, login: str, password: str) -> Deferred[Principal | None]:
@@ -45,16 +60,3 @@ class GrowingDirectory:
     def _build(self) -> MemoryDirectory:
         settings = MemorySettings(tuple(self._principals.values()))
         return MemoryDirectory(settings, self._offload, self._clock)
-
-
-def _settings(principal: Principal) -> PrincipalSettings:
-    return PrincipalSettings(
-        name=principal.name,
-        type=principal.type,  # type: ignore[arg-type]
-        email=principal.emails,
-        member_of=principal.member_of,
-        members_may=principal.members_may,  # type: ignore[arg-type]
-        quota=None if principal.quota is None else Size(principal.quota),
-        description=principal.description,
-        mailboxes=principal.mailboxes,  # type: ignore[arg-type]
-    )

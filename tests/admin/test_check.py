@@ -76,5 +76,23 @@ def test_every_mistake(tmp_path: Path) -> None:
     assert second.startswith(f"{path}:16: directory.users.principals[1].secret-file: ")
 
 
+def test_a_mistake_of_a_provider_is_told_once(tmp_path: Path) -> None:
+    principal = '[[directory.d.principals]]\nname = "{}"\nemail = "{}"\n'
+    file = tmp_path / "mailhive.toml"
+    file.write_text(
+        '[server.listener.mx]\nbind = "127.0.0.1:2525"\nprotocol = "smtp"\n'
+        '[jmap]\ndirectory = "d"\n[directory.d]\ntype = "memory"\n'
+        + principal.format("a", "a@x.example")
+        + principal.format("b", "A@x.example")
+        + principal.format("c", "@")
+    )
+    result = CliRunner().invoke(main, ["check", str(file)])
+    assert result.exit_code == 1
+    assert [line.partition(": ")[2].partition(";")[0] for line in result.output.splitlines()] == [
+        'directory.d.principals[1].email[0]: "A@x.example" is an address of "a" already',
+        'directory.d.principals[2].email[0]: "@" is no address',
+    ]
+
+
 def test_version() -> None:
     assert CliRunner().invoke(main, ["--version"]).output == f"mailhive {__version__}\n"

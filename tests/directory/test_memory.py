@@ -6,31 +6,17 @@ import pytest
 from pytest_twisted import ensureDeferred
 from twisted.internet.threads import deferToThread
 
-from mailhive.config.units import Size
 from mailhive.directory.memory import PROVIDER, MemoryDirectory, MemorySettings, PrincipalSettings
 from mailhive.directory.schemes import _CONTEXT
 from mailhive.testing.conformance.directory import PASSWORDS, PRINCIPALS, DirectoryConformance
+from mailhive.testing.directory import configured
 
 
 def settings_of(principals, secret_of) -> MemorySettings:
-    return MemorySettings(
-        tuple(
-            PrincipalSettings(
-                name=principal.name,
-                type=principal.type,
-                secret=secret_of(PASSWORDS[principal.name])
-                if principal.name in PASSWORDS
-                else None,
-                email=principal.emails,
-                member_of=principal.member_of,
-                members_may=principal.members_may,
-                mailboxes=principal.mailboxes,
-                quota=None if principal.quota is None else Size(principal.quota),
-                description=principal.description,
-            )
-            for principal in principals
-        )
-    )
+    def secret(name):
+        return secret_of(PASSWORDS[name]) if name in PASSWORDS else None
+
+    return MemorySettings(tuple(configured(p, secret(p.name)) for p in principals))
 
 
 def hashed(password: str) -> str:
