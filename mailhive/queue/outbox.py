@@ -118,8 +118,9 @@ class Outbox(Service):
             if alarm is not None and alarm.active():
                 alarm.cancel()
         self._alarms.clear()
-        if self._work:
-            await DeferredList(list(self._work)).addTimeout(_DRAIN, self._reactor)
+        deadline = self._reactor.seconds() + _DRAIN
+        while self._work and (left := deadline - self._reactor.seconds()) > 0:  # some begins more
+            await DeferredList(list(self._work)).addTimeout(left, self._reactor)
         if self._ledger is not None:
             await self._run(Ledger.close)
             self._ledger = None
@@ -234,6 +235,8 @@ class Outbox(Service):
         """Begin what is due, as many as may be; seconds until there is more, if that is known."""
         now = self._now()
         due = await self._run(Ledger.due, now, _AT_ONCE + len(self._attempts))
+        if not self.running:
+            return None
         for message_id in due:
             if message_id not in self._attempts and len(self._attempts) < _AT_ONCE:
                 self._attempts.add(message_id)

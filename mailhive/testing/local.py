@@ -48,6 +48,7 @@ class LocalStores:
     blob_store: Any
     accounts: Accounts
     directory: GrowingDirectory
+    delivery: LocalDelivery
     outbox: Outbox
     failures: list[tuple[str, Exception]] = field(factory=list)
 
@@ -63,8 +64,13 @@ class LocalStores:
         blob_store = fs.build(fs.FsSettings(), context)
         outbox = Outbox(directory / "outbox.sqlite", Submissions(mail_store), reactor)
         known = GrowingDirectory(offload, reactor.seconds)
-        started = cls(context, mail_store, blob_store, Accounts(mail_store), known, outbox)
-        delivery = LocalDelivery(known, started.accounts, blob_store, offload, started.now)
+        accounts = Accounts(mail_store)
+
+        def now() -> int:
+            return int(reactor.seconds() * 1000)
+
+        delivery = LocalDelivery(known, accounts, blob_store, offload, now)
+        started = cls(context, mail_store, blob_store, accounts, known, delivery, outbox)
         outbox.add_transport(LocalTransport(known, delivery, blob_store))
         for service in (mail_store, blob_store, outbox):
             IService(service).startService()
