@@ -5,35 +5,54 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from mailhive.auth.errors import AuthenticationFailed, TooManyAttempts, Unauthorized
+from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts, Unauthorized
+from mailhive.auth.grant import Grant
+from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.model.principal import Principal
 
-__all__ = ["Chain", "TooManyAttempts", "Unauthorized"]
+__all__ = ["Chain"]
 
 
 class Chain:
-    """Tries `IAuthenticationStrategy`s in order."""
+    """Tries `IAuthenticationStrategy`s in order; the first that yields a user wins."""
 
     def __init__(self, strategies: Sequence[Any]):
         self._strategies = tuple(strategies)
-        challenges = (strategy.challenge for strategy in self._strategies)
-        self._challenges = tuple(dict.fromkeys(c for c in challenges if c is not None))
 
-    def authenticate(self, headers: Any, peer: str) -> Deferred[Principal]:
-        """Fire with the `Principal` whose credentials are in `headers`.
+    def authenticate(self, headers: Any, peer: str) -> Deferred[Grant]:
+        """Fire with the `Grant` of whose credentials are in `headers`.
 
-        `Unauthorized` when there are none or wrong ones, `TooManyAttempts` after
-        too many wrong ones, `TemporaryFailure` when it cannot be decided now.
-        `headers` and `peer` are those of `IAuthenticationStrategy.authenticate`.
+        When no strategy yields a user, what the first of them said that could
+        not decide: `TooManyAttempts` after too many wrong ones, `TemporaryFailure`
+        when it cannot be decided now, `NoAccount`.  Else `Unauthorized`: there are
+        no credentials or wrong ones.  `headers` and `peer` are those of
+        `IAuthenticationStrategy.authenticate`.
         """
         return ensureDeferred(self._authenticate(headers, peer))
 
-    async def _authenticate(self, headers: Any, peer: str) -> Principal:
-        try:
-            for strategy in self._strategies:
+    async def _authenticate(self, headers: Any, peer: str) -> Grant:
+        undecided: MailhiveError | None = None
+        challenges: list[str | None] = []
+        for strategy in self._strategies:
+            challenge = strategy.challenge
+            try:
                 principal: Principal | None = await strategy.authenticate(headers, peer)
-                if principal is not None:
-                    return principal
-        except AuthenticationFailed:
-            pass
-        raise Unauthorized(self._challenges)
+            except AuthenticationFailed as error:
+                challenge = error.challenge or challenge
+            except (NoAccount, TemporaryFailure, TooManyAttempts) as error:
+                undecided = undecided or error
+            else:
+                if principal is not None and principal.enabled:
+                    return Grant(principal, _asking(strategy, headers, peer))
+            challenges.append(challenge)
+        raise undecided or Unauthorized(_distinct(challenges))
+
+
+def _asking(strategy: Any, headers: Any, peer: str) -> Any:
+    return lambda: strategy.authenticate(headers, peer)
+
+
+def _distinct(challenges: Sequence[str | None]) -> tuple[str, ...]:
+    """Each once; of several that begin alike, the one that says more."""
+    given = list(dict.fromkeys(c for c in challenges if c is not None))
+    return tuple(c for c in given if not any(other.startswith(f"{c}, ") for other in given))

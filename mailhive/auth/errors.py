@@ -2,11 +2,26 @@
 
 from mailhive.errors import MailhiveError
 
-__all__ = ["AuthenticationFailed", "TooManyAttempts", "Unauthorized"]
+__all__ = ["AuthenticationFailed", "NoAccount", "TooManyAttempts", "Unauthorized"]
 
 
 class AuthenticationFailed(MailhiveError):
-    """Credentials are there and wrong.  Says nothing of how wrong they are."""
+    """Credentials are there and wrong.  Says nothing of how wrong they are.
+
+    `challenge` is what the strategy then answers in place of its own, if it has
+    more to say (RFC 6750 §3).
+    """
+
+    def __init__(self, message: str, challenge: str | None = None):
+        super().__init__(message)
+        self.challenge = challenge
+
+
+class NoAccount(MailhiveError):
+    """The credentials are right, but nobody of this server is meant, nor made for them.
+
+    Whose credentials they are is told that much: it is nobody else's secret.
+    """
 
 
 class Unauthorized(MailhiveError):

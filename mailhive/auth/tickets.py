@@ -8,7 +8,7 @@ histories keep: it is worth nothing once it was used, or a minute later.
 from collections.abc import Callable
 from secrets import token_urlsafe
 
-from mailhive.model.principal import Principal
+from mailhive.auth.grant import Grant
 
 __all__ = ["LIFE", "Tickets"]
 
@@ -25,24 +25,25 @@ class Tickets:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         # Both oldest first, as all live equally long.
-        self._issued: dict[str, tuple[float, Principal]] = {}
+        self._issued: dict[str, tuple[float, Grant]] = {}
         self._of: dict[str, dict[str, None]] = {}
 
-    def issue(self, principal: Principal) -> str:
-        """A new ticket for `principal`, of characters that need no escape in a URL."""
+    def issue(self, grant: Grant) -> str:
+        """A new ticket for who was let in, of characters that need no escape in a URL."""
         self._expire()
-        own = self._of.setdefault(principal.name, {})
+        name = grant.principal.name
+        own = self._of.setdefault(name, {})
         if len(own) >= OF_ONE:
             self._take(next(iter(own)))
         elif len(self._issued) >= OF_ALL:
             self._take(next(iter(self._issued)))
         ticket = token_urlsafe(32)
-        self._issued[ticket] = self._now() + LIFE, principal
-        self._of.setdefault(principal.name, {})[ticket] = None
+        self._issued[ticket] = self._now() + LIFE, grant
+        self._of.setdefault(name, {})[ticket] = None
         return ticket
 
-    def redeem(self, ticket: str) -> Principal | None:
-        """Whose it was, once; None if there is no such ticket any more."""
+    def redeem(self, ticket: str) -> Grant | None:
+        """What it was issued for, once; None if there is no such ticket any more."""
         self._expire()
         return self._take(ticket)
 
@@ -54,13 +55,13 @@ class Tickets:
                 return
             self._take(ticket)
 
-    def _take(self, ticket: str) -> Principal | None:
+    def _take(self, ticket: str) -> Grant | None:
         issued = self._issued.pop(ticket, None)
         if issued is None:
             return None
-        principal = issued[1]
-        own = self._of[principal.name]
+        grant = issued[1]
+        own = self._of[grant.principal.name]
         del own[ticket]
         if not own:
-            del self._of[principal.name]
-        return principal
+            del self._of[grant.principal.name]
+        return grant

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Protocol
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
-from mailhive.auth.errors import TooManyAttempts, Unauthorized
+from mailhive.auth.errors import NoAccount, TooManyAttempts, Unauthorized
 from mailhive.auth.tickets import Tickets
 from mailhive.errors import AccountNotFound, TemporaryFailure
 from mailhive.http.body import ClientGone
@@ -73,14 +73,15 @@ class Gate:
         The caller finishes the request.  Raises nothing.
         """
         try:
-            principal = None
+            grant = None
             if takes_tickets and (ticket := request.query.get("ticket")) is not None:
-                principal = self.tickets.redeem(ticket)
-                request.has_ticket = principal is not None
-            if principal is None:
-                principal = await self._chain.authenticate(Credentials(request), request.peer)
-            request.account = principal.name
-            reply = await handler(request, principal)
+                grant = self.tickets.redeem(ticket)
+                request.has_ticket = grant is not None
+            if grant is None:
+                grant = await self._chain.authenticate(Credentials(request), request.peer)
+            request.grant = grant
+            request.account = grant.principal.name
+            reply = await handler(request, grant.principal)
             if reply is None:
                 return
             reply = await compressed(reply, request.header(b"accept-encoding"), self._offload)
@@ -103,6 +104,8 @@ class Gate:
         if isinstance(error, TooManyAttempts):
             retry = (b"Retry-After", b"%d" % ceil(error.retry_after))
             return plain_problem(429, "Too many failed logins; try again later.", retry)
+        if isinstance(error, NoAccount):
+            return plain_problem(403, str(error))
         if isinstance(error, AccountNotFound):
             return plain_problem(404, "There is no such account.")
         if isinstance(error, TemporaryFailure):
@@ -113,14 +116,16 @@ class Gate:
 
 
 class Credentials:
-    """The headers of a request as strategies read them."""
+    """The headers of a request as strategies read them, also when it is over."""
 
     def __init__(self, request: Request) -> None:
-        self._request = request
+        self._headers = request.requestHeaders
+        self.connected_from = request.connected_from
 
     def get(self, name: str) -> str | None:
         """The value of a field; if it is repeated, the values joined by commas."""
-        return self._request.header(name.encode())
+        values = self._headers.getRawHeaders(name.encode())
+        return None if values is None else b", ".join(values).decode("latin-1")
 
 
 class Gated(Protocol):

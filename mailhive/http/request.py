@@ -14,6 +14,7 @@ from mailhive.http.body import HIGH_WATER, Body
 from mailhive.http.reply import INTERNAL_ERROR, Reply
 
 if TYPE_CHECKING:
+    from mailhive.auth.grant import Grant
     from mailhive.http.channel import Channel
     from mailhive.http.site import JmapSite
 
@@ -37,6 +38,7 @@ class Request(server.Request):
     expects_continue = False
     gone = False  # the connection is lost
     has_ticket = False  # which authenticated it
+    grant: "Grant | None" = None  # once it is authenticated
     _begun = False
     _answered = False
     _unfinished = False  # answered; finishes when the body has passed
@@ -152,6 +154,11 @@ class Request(server.Request):
     @property
     def peer(self) -> str:
         """The client's address."""
+        return getattr(self.client, "host", "unix")
+
+    @property
+    def connected_from(self) -> str:
+        """The address of whoever opened the connection: the client, or a proxy."""
         return getattr(self.client, "host", "unix")
 
     def is_decodable(self) -> bool:

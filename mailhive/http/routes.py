@@ -233,9 +233,10 @@ class Routes:
 
     @app.route(TICKET, methods=["POST"])
     @route
-    async def ticket(self, _: Request, principal: Principal) -> Reply:
+    async def ticket(self, request: Request, _: Principal) -> Reply:
         """A ticket for one WebSocket or event source (docs/tickets.md)."""
-        ticket = self.gate.tickets.issue(principal)
+        assert request.grant is not None  # of the gate
+        ticket = self.gate.tickets.issue(request.grant)
         return Reply(encode_json({"ticket": ticket, "lifetime": LIFE}), headers=_API_HEADERS)
 
     @app.route(WEBSOCKET, methods=["GET"])

@@ -2,7 +2,7 @@
 
 from zope.interface import Interface
 
-__all__ = ["IDirectory", "IDirectoryEditor", "IRemovals"]
+__all__ = ["IAppCredentials", "IDirectory", "IDirectoryEditor", "IProvisioning", "IRemovals"]
 
 
 class IDirectory(Interface):
@@ -17,8 +17,8 @@ class IDirectory(Interface):
     def authenticate(login: str, password: str):
         """Fire with the `Principal` whose credentials these are, or None.
 
-        Only individuals can log in.  Takes the same time for a login that does
-        not exist, never blocks the reactor thread and never logs the password.
+        Only individuals can log in, and only who is enabled.  Takes the same time for a
+        login that does not exist, never blocks the reactor thread and never logs the password.
         `login` may be the principal's name or one of its addresses.
         """
 
@@ -52,6 +52,38 @@ class IRemovals(Interface):
 
     def removed(name: str):
         """Forget such a name: its account is gone."""
+
+
+class IAppCredentials(Interface):
+    """A directory that keeps app passwords and tokens beside the passwords.
+
+    Each is of one individual, and good for some services: `jmap`, `smtp`, `imap`.
+    Both methods return Deferreds, fail as those of `IDirectory`, and note when
+    the credential was last used.
+    """
+
+    def app_password(login: str, password: str, service: str):
+        """Fire with the `Principal` who logs in to `service` by this app password, or None.
+
+        Takes no longer for one that exists: app passwords are too many to guess.
+        """
+
+    def token(token_id: str, service: str):
+        """Fire with the `Principal` for whom this token was made, or None.
+
+        None as well when it is removed, has expired, or is not for `service`.  That
+        the token is genuine was verified before.
+        """
+
+
+class IProvisioning(Interface):
+    """A directory in which an individual can be made whom somebody else vouches for."""
+
+    def provision(name: str):
+        """Fire with the `Principal` of that name, made without a password if need be.
+
+        Idempotent.  None if the name cannot be one of a new principal.
+        """
 
 
 class IDirectoryEditor(Interface):

@@ -14,7 +14,8 @@ class Principal:
     catch-all of that domain.  `quota` is in bytes, None for no limit.  `member_of`
     are names of groups and lists; `members_may` says what members of a group may
     do in its account, `read` or `write`; `mailboxes` what a new account has, the
-    `default` ones or the `inbox` only.
+    `default` ones or the `inbox` only.  Who is not `enabled` cannot log in, by
+    whatever means; mail to them is delivered.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Principal:
     quota: int | None = field(default=None)
     members_may: str = "write"
     mailboxes: str = "default"
+    enabled: bool = True
 
     @property
     def primary_email(self) -> str | None:

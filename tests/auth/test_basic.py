@@ -14,7 +14,12 @@ from twisted.logger import capturedLogs
 
 from mailhive.auth.basic import PROVIDER, BasicSettings, parse_basic
 from mailhive.auth.chain import Chain
-from mailhive.auth.errors import AuthenticationFailed, TooManyAttempts, Unauthorized
+from mailhive.auth.errors import (
+    AuthenticationFailed,
+    NoAccount,
+    TooManyAttempts,
+    Unauthorized,
+)
 from mailhive.directory.memory import MemoryDirectory, MemorySettings, PrincipalSettings
 from mailhive.errors import TemporaryFailure
 from mailhive.model.principal import Principal
@@ -170,7 +175,8 @@ class Fixed:
 async def test_the_first_that_knows_decides():
     alice = Principal("alice")
     silent, knows, never = Fixed("A", None), Fixed("B", alice), Fixed("C", None)
-    assert await Chain([silent, knows, never]).authenticate(Headers({}), "::1") == alice
+    grant = await Chain([silent, knows, never]).authenticate(Headers({}), "::1")
+    assert grant.principal == alice
     assert (silent.asked, knows.asked, never.asked) == (1, 1, 0)
 
 
@@ -183,16 +189,75 @@ async def test_nobody_knows():
 
 
 @ensureDeferred
-async def test_wrong_credentials_are_final():
-    never = Fixed("B", Principal("alice"))
+async def test_wrong_credentials_of_one_strategy_may_be_right_for_another():
+    wrong, knows = Fixed("A", AuthenticationFailed("x")), Fixed("B", Principal("alice"))
+    grant = await Chain([wrong, knows]).authenticate(Headers({}), "::1")
+    assert grant.principal == Principal("alice")
     with pytest.raises(Unauthorized) as caught:
-        await Chain([Fixed("A", AuthenticationFailed("x")), never]).authenticate(Headers({}), "::1")
+        await Chain([wrong, Fixed("B", None)]).authenticate(Headers({}), "::1")
     assert caught.value.challenges == ("A", "B")
-    assert never.asked == 0
+
+
+UNDECIDED = [TemporaryFailure("down"), TooManyAttempts(5), NoAccount("nobody")]
+
+
+@pytest.mark.parametrize("error", UNDECIDED)
+@ensureDeferred
+async def test_what_cannot_be_decided(error):
+    undecided = Fixed("A", error)
+    for others in ([], [Fixed("B", None)], [Fixed("B", AuthenticationFailed("x"))]):
+        for chain in ([undecided, *others], [*others, undecided]):
+            with pytest.raises(type(error)):
+                await Chain(chain).authenticate(Headers({}), "::1")
+    chain = Chain([undecided, Fixed("B", Principal("alice"))])
+    assert (await chain.authenticate(Headers({}), "::1")).principal.name == "alice"
+
+
+@ensureDeferred
+async def test_the_challenge_that_says_more():
+    chain = Chain(
+        [
+            Fixed('Bearer realm="x"', AuthenticationFailed("x", 'Bearer realm="x", error="y"')),
+            Fixed('Bearer realm="x"', None),
+            Fixed('Bearer realm="xy"', None),
+        ]
+    )
+    with pytest.raises(Unauthorized) as caught:
+        await chain.authenticate(Headers({}), "::1")
+    assert caught.value.challenges == ('Bearer realm="x", error="y"', 'Bearer realm="xy"')
+
+
+@ensureDeferred
+async def test_who_is_not_enabled_is_not_let_in():
+    with pytest.raises(Unauthorized):
+        chain = Chain([Fixed("A", Principal("alice", enabled=False))])
+        await chain.authenticate(Headers({}), "::1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "valid"),
+    [
+        (Principal("alice", description="changed"), True),
+        (Principal("alice", enabled=False), False),
+        (Principal("bob"), False),
+        (None, False),
+        (AuthenticationFailed("revoked"), False),
+        (NoAccount("gone"), False),
+    ],
+)
+@ensureDeferred
+async def test_whether_a_login_still_holds(answer, valid):
+    strategy = Fixed("A", Principal("alice"))
+    grant = await Chain([strategy]).authenticate(Headers({}), "::1")
+    strategy.answer = answer
+    assert await grant.still_valid() is valid
 
 
 @pytest.mark.parametrize("error", [TemporaryFailure("down"), TooManyAttempts(5)])
 @ensureDeferred
-async def test_other_failures_pass(error):
-    with pytest.raises(type(error)):
-        await Chain([Fixed("A", error)]).authenticate(Headers({}), "::1")
+async def test_nobody_can_tell_whether_a_login_still_holds(error):
+    strategy = Fixed("A", Principal("alice"))
+    grant = await Chain([strategy]).authenticate(Headers({}), "::1")
+    strategy.answer = error
+    with pytest.raises(TemporaryFailure):
+        await grant.still_valid()

@@ -3,10 +3,11 @@
 from twisted.internet.task import Clock
 
 from mailhive.auth import tickets
+from mailhive.auth.grant import Grant
 from mailhive.auth.tickets import LIFE, Tickets
 from mailhive.model.principal import Principal
 
-ALICE, BOB = Principal("alice"), Principal("bob")
+ALICE, BOB, CAROL = (Grant(Principal(name), lambda: None) for name in ("alice", "bob", "carol"))
 
 
 def test_a_ticket_is_good_once_and_for_its_owner() -> None:
@@ -38,6 +39,6 @@ def test_the_oldest_go_when_there_are_too_many(monkeypatch) -> None:
     of_bob = issued.issue(BOB)
     of_alice = [issued.issue(ALICE) for _ in range(3)]
     assert issued.redeem(of_alice[0]) is None
-    more = issued.issue(Principal("carol"))
+    more = issued.issue(CAROL)
     assert issued.redeem(of_bob) is None
-    assert [issued.redeem(t) for t in (*of_alice[1:], more)] == [ALICE, ALICE, Principal("carol")]
+    assert [issued.redeem(t) for t in (*of_alice[1:], more)] == [ALICE, ALICE, CAROL]

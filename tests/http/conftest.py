@@ -19,7 +19,9 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from mailhive.auth.errors import TooManyAttempts, Unauthorized
+from mailhive.auth.grant import Grant
 from mailhive.auth.tickets import Tickets
+from mailhive.http.cors import Cors
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
 from mailhive.http.site import JmapSite
@@ -132,7 +134,7 @@ class MemoryChain:
         self.error: Exception | None = None
         self.asked = 0
 
-    async def authenticate(self, headers: Any, peer: str) -> Principal:
+    async def authenticate(self, headers: Any, peer: str) -> Grant:
         self.asked += 1
         if self.gate is not None:
             await self.gate
@@ -140,7 +142,12 @@ class MemoryChain:
             raise self.error
         if headers.get("authorization") != ALICE:
             raise Unauthorized(('Basic realm="mailhive"', "Bearer"))
-        return Principal("alice")
+        principal = Principal("alice")
+
+        async def ask() -> Principal:
+            return (await self.authenticate(headers, peer)).principal
+
+        return Grant(principal, ask)
 
 
 @define
@@ -163,6 +170,7 @@ def make_server(
     **settings: Any,
 ) -> Server:
     api, chain, blobs = MemoryApi(limits or Limits()), MemoryChain(), MemoryBlobStore()
+    settings.setdefault("cors", Cors(("*",)))
 
     def offload(fn: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return maybeDeferred(fn, *args)

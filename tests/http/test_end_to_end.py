@@ -5,6 +5,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import succeed
 
+from mailhive.auth.grant import Grant
 from mailhive.auth.tickets import Tickets
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
@@ -25,7 +26,7 @@ class Anybody:
     """Everybody is alice."""
 
     def authenticate(self, headers, peer):
-        return succeed(ALICE)
+        return succeed(Grant(ALICE, lambda: succeed(ALICE)))
 
 
 @pytest_twisted.async_yield_fixture

@@ -9,6 +9,7 @@ import treq
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
 
+from mailhive.auth.grant import Grant
 from mailhive.auth.tickets import Tickets
 from mailhive.http import eventsource
 from mailhive.http.gate import Gate
@@ -26,7 +27,7 @@ class Anybody:
     """Everybody is alice."""
 
     def authenticate(self, headers: Any, peer: str) -> Any:
-        return succeed(ALICE)
+        return succeed(Grant(ALICE, lambda: succeed(ALICE)))
 
 
 class Events:

@@ -31,8 +31,9 @@ _CHALLENGE = re.compile(rf"[A-Za-z][\w-]*( {_PARAMETER}(, ?{_PARAMETER})*)?", re
 class Headers:
     """Request headers as strategies read them."""
 
-    def __init__(self, headers: Mapping[str, str]):
+    def __init__(self, headers: Mapping[str, str], connected_from: str = "192.0.2.1"):
         self._headers = {name.lower(): value for name, value in headers.items()}
+        self.connected_from = connected_from
 
     def get(self, name: str) -> str | None:
         return self._headers.get(name.lower())

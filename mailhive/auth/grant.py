@@ -1,0 +1,36 @@
+"""What a login is while a connection lasts that it opened."""
+
+from collections.abc import Awaitable, Callable
+
+from attrs import field, frozen
+
+from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts
+from mailhive.errors import TemporaryFailure
+from mailhive.model.principal import Principal
+
+__all__ = ["Grant"]
+
+
+@frozen
+class Grant:
+    """Somebody was let in: who, and whether the same credentials would still let them in.
+
+    `ask()` shows them again to the strategy that took them; it fires with whom
+    it then found.
+    """
+
+    principal: Principal
+    _ask: Callable[[], Awaitable[Principal | None]] = field(repr=False, eq=False)
+
+    async def still_valid(self) -> bool:
+        """Do the credentials still hold: not revoked, expired or changed, nobody disabled?
+
+        `TemporaryFailure` when nobody can tell now.
+        """
+        try:
+            found = await self._ask()
+        except (AuthenticationFailed, NoAccount):
+            return False
+        except TooManyAttempts as error:  # of somebody else's, who guesses
+            raise TemporaryFailure("logins are slowed down") from error
+        return found is not None and found.enabled and found.name == self.principal.name
