@@ -11,6 +11,7 @@ from mailhive.config.problems import KeyPath, dotted
 from mailhive.config.structure import keys_of
 from mailhive.config.units import Duration, Size, format_duration, format_size
 from mailhive.config.walk import tables, tables_inside
+from mailhive.model.networks import Networks
 
 __all__ = ["Setting", "describe"]
 
@@ -57,6 +58,8 @@ def _toml(value: Any, kind: Any) -> str:
         return str(value)
     if isinstance(value, tuple) and get_origin(kind) is tuple:
         return "[" + ", ".join(_toml(element, _item(kind)) for element in value) + "]"
+    if isinstance(value, Networks):
+        return "[" + ", ".join(f'"{network}"' for network in value) + "]"
     text = ": ".join(value) if isinstance(value, tuple) else str(value)  # an HttpHeader
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -26,6 +26,7 @@ from mailhive.config.tables import (
     StoreSettings,
 )
 from mailhive.config.units import Duration, Size, format_duration, format_size
+from mailhive.model.networks import Networks
 from mailhive.registry import providers
 
 __all__ = ["reference"]
@@ -46,6 +47,7 @@ each with its line. Nothing is ignored: an unknown key is a mistake as well.
 - **File**: a path, relative to the configuration file.
 - **Address**: `"127.0.0.1:25"`, `"[::1]:25"` or `"systemd:NAME"`. `"[::]:25"`
   takes IPv4 connections as well, unless an IPv4 address is bound to that port too.
+- **Network**: an address or a network, as in `"192.0.2.1"`, `"10.0.0.0/8"` or `"2001:db8::/32"`.
 - Where a **list** is expected, one value alone stands for a list of it.
 - A **secret** may be given as the content of a file instead, under `KEY-file`.
 - `NAME` in the name of a table is yours to choose.
@@ -62,6 +64,7 @@ _TYPES = {
     Path: "path",
     HttpHeader: "`Name: Value`",
     SocketAddress | Inherited: "address",
+    Networks: "list of networks",
 }
 
 
@@ -156,7 +159,7 @@ def _default(field: "attrs.Attribute[Any]") -> str:
         return f"`{str(default).lower()}`"
     if default == "":
         return '`""`'
-    if isinstance(default, tuple):
+    if isinstance(default, tuple | Networks):
         return "`[" + ", ".join(f'"{item}"' for item in default) + "]`"
     return f"`{default}`"
 
