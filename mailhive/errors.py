@@ -12,6 +12,8 @@ __all__ = [
     "CannotCalculateChanges",
     "MailhiveError",
     "NotFound",
+    "OverQuota",
+    "RateLimited",
     "TemporaryFailure",
     "UnsupportedFilter",
 ]
@@ -35,6 +37,14 @@ class BlobNotFound(NotFound):
 
 class CannotCalculateChanges(MailhiveError):
     """The change log no longer reaches back to the state asked for (RFC 8620 §5.2)."""
+
+
+class OverQuota(MailhiveError):
+    """There is as much as there may be."""
+
+
+class RateLimited(MailhiveError):
+    """This was done too often a short while ago; it may be done again later."""
 
 
 class TemporaryFailure(MailhiveError):

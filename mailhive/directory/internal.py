@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -21,7 +21,7 @@ from mailhive.config.fields import doc
 from mailhive.directory.editor import Editor
 from mailhive.directory.password import PasswordVerifier
 from mailhive.directory.resolve import find_login, find_name, is_local, reached_by
-from mailhive.directory.schemes import COST, hashed, is_outdated
+from mailhive.directory.schemes import COST, credential_of, hashed, is_outdated
 from mailhive.directory.tables import SCHEMA, Tables, Unbounded
 from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.directory import IDirectory, IRemovals
@@ -90,9 +90,8 @@ class InternalDirectory:
         if not await self._verifier.verify(principal.name, password, secret):
             return None
         if is_outdated(secret) and principal.name not in self._rehashing:
-            await self._rehash(principal.name, password, secret)
-        found: Principal = principal
-        return found
+            secret = await self._rehash(principal.name, password, secret)
+        return evolve(principal, credential=credential_of(secret))
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         return self._look(find_name, name)
@@ -151,17 +150,22 @@ class InternalDirectory:
                 self._waiting.close()
                 self._waiting = None
 
-    async def _rehash(self, name: str, password: str, secret: str) -> None:
-        """Replace a secret of another scheme or cost, unless it was changed meanwhile."""
+    async def _rehash(self, name: str, password: str, secret: str) -> str:
+        """Replace a secret of another scheme or cost, unless it was changed meanwhile.
+
+        Fires with the secret that is there then.
+        """
         self._rehashing.add(name)
         try:
             new = await self._verifier.run(hashed, password)
             sql = "UPDATE principal SET secret = ? WHERE name = ? AND secret = ?"
             await self._offload(self._change, sql, new, name, secret)
+            secret = new
         except TemporaryFailure as error:  # the next login will do
             _log.warn("Password of {name!r} not rehashed: {why}", name=name, why=str(error))
         finally:
             self._rehashing.discard(name)
+        return secret
 
 
 def _entry_or_decoy(tables: Tables, login: str) -> tuple[Any, str | None]:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from mailhive.directory.password import PasswordVerifier, decoy
 from mailhive.directory.principals import MemorySettings, PrincipalSettings
 from mailhive.directory.resolve import Entry, find_login, find_name, is_local, reached_by
+from mailhive.directory.schemes import credential_of
 from mailhive.interfaces.directory import IDirectory
 from mailhive.model.addresses import canonical_address, canonical_name, split
 from mailhive.model.principal import Principal
@@ -50,6 +52,7 @@ class _Configured:
 
     def _add(self, configured: PrincipalSettings) -> None:
         name = canonical_name(configured.name)
+        secret = configured.secret if configured.type == "individual" else None
         principal = Principal(
             name=configured.name,
             type=configured.type,
@@ -59,8 +62,8 @@ class _Configured:
             quota=configured.quota,
             members_may=configured.members_may,
             mailboxes=configured.mailboxes,
+            credentials=frozenset(map(credential_of, [secret] if secret else [])),
         )
-        secret = configured.secret if configured.type == "individual" else None
         self._entries[name] = Entry(principal, secret)
         for address in configured.email:
             self._owners[canonical_address(address) or ""] = name
@@ -93,8 +96,9 @@ class MemoryDirectory:
         if entry is None or entry.secret is None:
             nobody = self._verifier.verify_nobody(login, password, self._decoy)
             return nobody.addCallback(lambda _: None)
-        right = self._verifier.verify(entry.principal.name, password, entry.secret)
-        return right.addCallback(lambda right: entry.principal if right else None)
+        principal = evolve(entry.principal, credential=credential_of(entry.secret))
+        right = self._verifier.verify(principal.name, password, entry.secret)
+        return right.addCallback(lambda right: principal if right else None)
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         return succeed(find_name(self._configured, name))

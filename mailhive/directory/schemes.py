@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from hashlib import blake2b
 
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError
@@ -9,6 +10,7 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from passlib.context import CryptContext
 
 __all__ = [
+    "credential_of",
     "hashed",
     "is_outdated",
     "is_plain_text",
@@ -74,6 +76,12 @@ def is_plain_text(secret: str) -> bool:
 def scheme_of(secret: str) -> str | None:
     """The name of the scheme that a secret is hashed by; None for plain text or an unknown one."""
     return None if is_plain_text(secret) else _CONTEXT.identify(_bare(secret))
+
+
+def credential_of(secret: str) -> str:
+    """The name of a password as a credential: another one when the secret is another one."""
+    octets = secret.encode("utf-8", "surrogatepass")
+    return f"password:{blake2b(octets, digest_size=16, person=b'mailhive').hexdigest()}"
 
 
 def secret_problem(secret: str) -> str | None:

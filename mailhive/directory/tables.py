@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from mailhive.directory.resolve import Entry
+from mailhive.directory.schemes import credential_of
 from mailhive.model.addresses import canonical_name
 from mailhive.model.principal import Principal
 from mailhive.sqlite.connection import Connection
@@ -55,6 +56,7 @@ class Tables:
             quota=quota,
             members_may=members_may,
             mailboxes=mailboxes,
+            credentials=frozenset(map(credential_of, [secret] if secret else [])),
         )
         return Entry(principal, secret)
 

@@ -20,6 +20,8 @@ class IDirectory(Interface):
         Only individuals can log in, and only who is enabled.  Takes the same time for a
         login that does not exist, never blocks the reactor thread and never logs the password.
         `login` may be the principal's name or one of its addresses.
+        Its `credential` is one of the `credentials` of the same principal for as long
+        as it can log in so, if the directory can tell.
         """
 
     def principal(name: str):

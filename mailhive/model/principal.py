@@ -16,6 +16,11 @@ class Principal:
     do in its account, `read` or `write`; `mailboxes` what a new account has, the
     `default` ones or the `inbox` only.  Who is not `enabled` cannot log in, by
     whatever means; mail to them is delivered.
+
+    `credential` names what somebody was authenticated by, if that can be told apart
+    from their other credentials, and `credentials` all that their directory lets
+    them in by now, None if it does not say.  So what was made with a password can go
+    when the password does.  The names are opaque, and no secrets.
     """
 
     name: str
@@ -27,6 +32,8 @@ class Principal:
     members_may: str = "write"
     mailboxes: str = "default"
     enabled: bool = True
+    credential: str = field(default="", eq=False, repr=False)
+    credentials: frozenset[str] | None = field(default=None, eq=False, repr=False)
 
     @property
     def primary_email(self) -> str | None:

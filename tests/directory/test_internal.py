@@ -86,14 +86,16 @@ async def test_changes_hold_at_once(directory, editor):
     assert await directory.recipients("eve@x.example") == ()
     eve = Principal("eve", emails=("eve@x.example",))
     editor.add(eve, editor.hash_password("first"))
-    assert await directory.authenticate("eve", "first") == eve
+    first = await directory.authenticate("eve", "first")
+    assert first == eve
+    assert (await directory.principal("eve")).credentials == {first.credential}
     assert await directory.recipients("eve@x.example") == (eve,)
     assert await directory.is_local_domain("x.example")
 
     editor.set_secret("Eve", editor.hash_password("second"))
     assert await directory.authenticate("eve", "first") is None
     assert await directory.authenticate("eve", "second") == eve
-
+    assert first.credential not in (await directory.principal("eve")).credentials
     eve = editor.change("eve", emails=("e@y.example",), quota=5)
     assert await directory.recipients("eve@x.example") == ()
     assert await directory.recipients("e@y.example") == (eve,)

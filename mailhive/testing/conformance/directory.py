@@ -108,6 +108,15 @@ class DirectoryConformance:
         assert await directory.authenticate(login, PASSWORDS["alice"]) is None
         assert await directory.authenticate(login, "") is None
 
+    @pytest.mark.parametrize("name", PASSWORDS)
+    @ensureDeferred
+    async def test_the_credential_of_who_logged_in_holds(self, directory, name):
+        entered = await directory.authenticate(name, PASSWORDS[name])
+        found = await directory.principal(name)
+        assert found.credential == ""
+        if found.credentials is not None:
+            assert entered.credential in found.credentials
+
     @pytest.mark.parametrize("password", ["", "\0", "x" * 1_000_000, "\ud800", "bob-secret\0"])
     @ensureDeferred
     async def test_odd_passwords(self, directory, password):
