@@ -19,6 +19,7 @@ __all__ = [
     "host_name",
     "lasts",
     "machine_name",
+    "origin",
     "websocket_url",
 ]
 
@@ -85,6 +86,21 @@ def absolute_url(instance: object, attribute: "Attribute[str | None]", url: str 
     if url is not None and "://" not in url:
         raise ValueError(f'"{url}" has no scheme; allowed is "http://…" or "https://…"')
     client_url(instance, attribute, url)
+
+
+def origin(_: object, __: "Attribute[str]", value: str) -> None:
+    """`*`, or an origin as browsers serialize it (RFC 6454 §6.2)."""
+    usual = value.startswith("http://") and value.endswith(":80")
+    usual = usual or (value.startswith("https://") and value.endswith(":443"))
+    if value != "*" and (
+        usual
+        or not re.fullmatch(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", value)
+    ):
+        raise ValueError(
+            f'"{value}" is not an origin; allowed is "*", or scheme, host and port as browsers '
+            'write them: "https://webmail.example.org", in lower case, without a path, without '
+            "the scheme's usual port"
+        )
 
 
 def websocket_url(_: object, __: "Attribute[str | None]", url: str | None) -> None:

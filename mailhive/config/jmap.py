@@ -3,7 +3,7 @@
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import optional
+from attrs.validators import deep_iterable, optional
 
 from mailhive.config.fields import (
     HttpHeader,
@@ -11,6 +11,7 @@ from mailhive.config.fields import (
     at_least,
     doc,
     lasts,
+    origin,
     websocket_url,
 )
 from mailhive.config.problems import Found
@@ -28,6 +29,8 @@ __all__ = [
     "JmapWebSocket",
 ]
 
+_ALLOW_ORIGIN = "access-control-allow-origin"
+
 
 @frozen
 class JmapHttp:
@@ -37,9 +40,33 @@ class JmapHttp:
         default=(),
         metadata=doc(
             "Header fields, each `Name: Value`, that every response carries. They replace those "
-            "of the same name that the server would send."
+            "of the same name that the server would send. An `Access-Control-Allow-Origin` among "
+            "them does what `allowed-origins` does."
         ),
     )
+    allowed_origins: tuple[str, ...] = field(
+        default=(),
+        validator=deep_iterable(origin),
+        metadata=doc(
+            "The origins of web pages, as `https://webmail.example.org`, that may use this server "
+            'from a browser; `"*"` is every one. A page of this server\'s own origin needs no '
+            "permission."
+        ),
+    )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The allowed origins, whichever key names them."""
+        return self.allowed_origins or self._by_header
+
+    @property
+    def _by_header(self) -> tuple[str, ...]:
+        return tuple(value for name, value in self.headers if name.lower() == _ALLOW_ORIGIN)
+
+    def problems(self) -> Found:
+        if self.allowed_origins and self._by_header:
+            message = "is given beside an Access-Control-Allow-Origin in headers; allowed is one"
+            yield ("allowed-origins",), message
 
 
 @frozen

@@ -8,6 +8,7 @@ from zope.interface import implementer
 from mailhive.auth.chain import Chain
 from mailhive.config.fields import doc
 from mailhive.config.units import Duration, Size
+from mailhive.http.cors import Cors
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
 from mailhive.http.site import JmapSite
@@ -89,6 +90,7 @@ class JmapListener:
             reactor=reactor,
             before_drain=routes.end_streams,
             headers=services.config.jmap.http.headers,
+            cors=Cors(services.config.jmap.http.origins),
             idle_timeout=settings.idle_timeout,
             request_timeout=settings.request_timeout,
             minimum_rate=settings.minimum_rate,

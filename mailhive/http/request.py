@@ -119,7 +119,7 @@ class Request(server.Request):
 
     def write(self, data: bytes) -> None:
         if not self.startedWriting and not self.gone:
-            self.site.add_headers(self.responseHeaders)
+            self.site.add_headers(self, self.responseHeaders)
             if self.site.draining or not self._body_passes():
                 self.setHeader(b"Connection", b"close")
                 self.channel.persistent = False

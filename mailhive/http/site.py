@@ -15,7 +15,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from mailhive.auth.throttle import network
 from mailhive.http.channel import Channel
-from mailhive.http.cors import CORS_HEADERS, PREFLIGHT
+from mailhive.http.cors import PREFLIGHT, Cors, completed
 from mailhive.http.reply import Reply, plain_problem
 from mailhive.http.request import Request
 
@@ -57,7 +57,8 @@ class JmapSite(Site):
     """The listener `name`: serves `resources`, by exact path, and `fallback` for every other path.
 
     `headers` are added to every answer: `Cache-Control` and `Vary` to what the
-    answer says itself, any other in place of a field of that name.
+    answer says itself, any other in place of a field of that name.  `cors` is which
+    pages of other origins may read answers.
 
     A connection may be silent for `idle_timeout` seconds; a request must be in
     after `request_timeout` seconds and one more for each `minimum_rate` octets.
@@ -81,6 +82,7 @@ class JmapSite(Site):
         name: str,
         reactor: IReactorTime,
         headers: Iterable[tuple[str, str]] = (),
+        cors: Cors | None = None,
         idle_timeout: float = 60.0,
         request_timeout: float = 60.0,
         minimum_rate: int = 1_000,
@@ -95,8 +97,10 @@ class JmapSite(Site):
         self.channels: set[Channel] = set()
         self._resources = resources
         self._headers = [
-            (name.lower().encode(), name.encode(), value.encode()) for name, value in headers
+            (name.lower().encode(), name.encode(), completed(name, value).encode())
+            for name, value in headers
         ]
+        self._cors = cors or Cors()
         self._request_timeout = request_timeout
         self._minimum_rate = minimum_rate
         self._max_connections = max_connections
@@ -141,11 +145,10 @@ class JmapSite(Site):
         """A name for the log, unique in this process."""
         return f"r{next(_request_ids)}"
 
-    def add_headers(self, headers: Headers) -> None:
-        """Complete the headers of an answer."""
+    def add_headers(self, request: Request, headers: Headers) -> None:
+        """Complete the headers of an answer to `request`."""
         headers.setRawHeaders(b"Server", [b"mailhive"])
-        for name, value in CORS_HEADERS:
-            headers.setRawHeaders(name, [value])
+        self._cors.add(headers, request.method, request.getHeader(b"origin"))
         replaced = set()
         for key, name, value in self._headers:
             if key in _JOINED or key in replaced:

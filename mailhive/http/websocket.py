@@ -86,7 +86,7 @@ class JmapSocket(WebSocketServerProtocol):
 
     def onConnect(self, _: Any) -> tuple[str, dict[str, str]]:
         headers = Headers()
-        self._request.site.add_headers(headers)
+        self._request.site.add_headers(self._request, headers)
         return SUBPROTOCOL, {
             name.decode(): b", ".join(values).decode("latin-1")
             for name, values in headers.getAllRawHeaders()

@@ -67,6 +67,15 @@ MISTAKES = {
                           "jmap.http.headers", "control characters"),
     "header of the connection": ("+[jmap.http]\nheaders = 'Content-Length: 3'", 9,
                                  "jmap.http.headers", "belongs to the connection"),
+    "no origin": ("+[jmap.http]\nallowed-origins = 'https://a/'", 9, "jmap.http.allowed-origins",
+                  'allowed is "*", or scheme, host and port'),
+    "origin of sandboxes": ("+[jmap.http]\nallowed-origins = ['null']", 9,
+                            "jmap.http.allowed-origins", "is not an origin"),
+    "usual port in an origin": ("+[jmap.http]\nallowed-origins = ['https://a:443']", 9,
+                                "jmap.http.allowed-origins", "without the scheme's usual port"),
+    "origins twice": (
+        "+[jmap.http]\nheaders = 'Access-Control-Allow-Origin: *'\nallowed-origins = '*'", 10,
+        "jmap.http.allowed-origins", "allowed is one"),
     "address": ("2:bind = 'example.org:25'", 2, "server.listener.mx.bind",
                 '"example.org" is not an IP address'),
     "address without port": ("2:bind = '127.0.0.1'", 2, "server.listener.mx.bind",
@@ -311,6 +320,7 @@ type = "memory"
     settings = load(path).settings
     assert settings.server.listener["jmap"].base_url == "http://jmap.example.org:8080"
     assert len(settings.jmap.http.headers) == 3
+    assert settings.jmap.http.origins == ("*",)
 
 
 @pytest.fixture(scope="module")

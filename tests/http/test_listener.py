@@ -59,12 +59,11 @@ class Services:
 def make(server, clock):
     """A site made by the listener, over the API of the in-memory server."""
 
-    def make(*, base_url=None, tls="none", settings=None, url_prefix=None, headers=()):
+    def make(*, base_url=None, tls="none", settings=None, url_prefix=None, headers=(), origins=()):
         maker = PROVIDER.build(settings or JmapListenerSettings(), None)
         listener = Listener("jmap", tls, base_url, settings or JmapListenerSettings())
-        jmap = JmapSettings(
-            directory="memory", url_prefix=url_prefix, http=JmapHttp(headers=headers)
-        )
+        http = JmapHttp(headers=headers, allowed_origins=origins)
+        jmap = JmapSettings(directory="memory", url_prefix=url_prefix, http=http)
         server.site = maker.make_factory(
             "jmap", listener, Services(Config(jmap), server.api, server.blobs), clock
         )
@@ -109,6 +108,24 @@ def test_session_urls(make, tools, urls, expected):
 def test_configured_headers(make, tools):
     server = make(headers=(HttpHeader("Server", "Stalwart JMAP"),))
     assert session_of(tools, server)[1]["server"] == "Stalwart JMAP"
+
+
+@pytest.mark.parametrize(
+    ("settings", "allowed"),
+    [
+        ({}, None),
+        ({"origins": ("*",)}, "*"),
+        ({"headers": (HttpHeader("Access-Control-Allow-Origin", "*"),)}, "*"),
+        ({"headers": (HttpHeader("access-control-allow-origin", "https://a"),)}, "https://a"),
+    ],
+)
+def test_allowed_origins(make, tools, settings, allowed):
+    wire = tools.wire(make(**settings)).send(
+        tools.request("OPTIONS", "/jmap/api", auth=None, Origin="https://a")
+    )
+    headers = wire.take()[1]
+    assert headers.get("access-control-allow-origin") == allowed
+    assert ("access-control-allow-headers" in headers) is (allowed is not None)
 
 
 @pytest.mark.parametrize("auth", [None, "Bearer bad"])

@@ -1,4 +1,4 @@
-"""Routes: session, api, preflight, errors; what every answer carries."""
+"""Routes: session, api, errors; what every answer carries."""
 
 import gzip
 
@@ -239,36 +239,6 @@ def test_our_errors_are_logged_and_not_told(server, wire, tools, events):
 
 
 # Everything
-
-
-@pytest.mark.parametrize(
-    "path", ["/.well-known/jmap", "/jmap/api", "/jmap/upload/Aalice/", "/nowhere"]
-)
-def test_preflight_needs_no_authentication(server, wire, tools, path):
-    wire.send(
-        tools.request(
-            "OPTIONS",
-            path,
-            auth=None,
-            Origin="https://web.example",
-            Access_Control_Request_Method="POST",
-            Access_Control_Request_Headers="authorization,content-type",
-        )
-    )
-    status, headers, _ = wire.take()
-    assert status == 204
-    assert headers["access-control-allow-origin"] == "*"
-    assert "POST" in headers["access-control-allow-methods"]
-    assert "Authorization" in headers["access-control-allow-headers"]
-    assert "Content-Type" in headers["access-control-allow-headers"]
-    assert int(headers["access-control-max-age"]) > 0
-    assert server.chain.asked == 0
-
-
-def test_options_of_the_server(wire, tools):
-    wire.send(tools.request("OPTIONS", "*", auth=None))
-    status, headers, _ = wire.take()
-    assert (status, headers["access-control-allow-origin"]) == (200, "*")
 
 
 @pytest.mark.parametrize(
