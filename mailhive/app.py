@@ -22,6 +22,8 @@ from mailhive.daemon import Daemon, ListenerService, Offload, as_service
 from mailhive.interfaces.directory import IRemovals
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
+from mailhive.edge.certificates import Certificates
+from mailhive.fetch.client import Fetcher
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
@@ -35,7 +37,6 @@ from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
 from mailhive.registry import provider
 from mailhive.sockets import open_sockets
-from mailhive.tls import server_context
 
 __all__ = ["BuildContext", "Listener", "Services", "build", "limits_of"]
 
@@ -226,8 +227,13 @@ def _build(table: Any, context: BuildContext) -> Any:
 
 def _factory(name: str, listener: ListenerSettings, services: Services, reactor: Any) -> Any:
     context_factory = None
-    if listener.certificate is not None and listener.private_key is not None:
-        context_factory = server_context(listener.certificate, listener.private_key)
+    if listener.certificate:
+        context_factory = Certificates(
+            listener.key_pairs,
+            seconds=reactor.seconds,
+            protocols=getattr(listener.settings, "alpn", ()),
+            opportunistic=listener.tls == "starttls",
+        )
     maker = listener.provider.build(
         listener.settings,
         BuildContext(reactor, services.config.server.data_dir, services.offload),

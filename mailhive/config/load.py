@@ -40,8 +40,9 @@ def load(path: Path) -> LoadedConfig:
     lines = locate(text)
     mistakes = Mistakes()
     with mistakes.at():
-        settings = converter(path.parent).structure(document, Settings)
-        settings = _complete(settings, path.parent)
+        base = path.parent.resolve()
+        settings = converter(base).structure(document, Settings)
+        settings = _complete(settings, base)
     mistakes.found += check(document)
     if mistakes.found:
         raise ConfigError(

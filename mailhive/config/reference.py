@@ -68,7 +68,12 @@ _TYPES = {
 }
 
 
-_TYPES_MANY = {str: "strings", HttpHeader: "`Name: Value`", SocketAddress | Inherited: "addresses"}
+_TYPES_MANY = {
+    str: "strings",
+    FilePath: "files",
+    HttpHeader: "`Name: Value`",
+    SocketAddress | Inherited: "addresses",
+}
 
 
 def reference() -> str:

@@ -19,11 +19,13 @@ the same rules.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from attrs import field, frozen
 
 from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name
 from mailhive.config.jmap import JmapSettings
+from mailhive.config.problems import Found
 from mailhive.config.tables import (
     BlobSettings,
     DirectorySettings,
@@ -31,6 +33,7 @@ from mailhive.config.tables import (
     StoreSettings,
 )
 from mailhive.config.units import Duration
+from mailhive.model.networks import Networks
 
 __all__ = [
     "BlobSettings",
@@ -64,7 +67,28 @@ class ServerSettings:
             "not exist, readable by its owner only."
         ),
     )
+    trusted_proxies: Networks = field(
+        default=Networks(),
+        metadata=doc(
+            "Proxies in front of this server. What they say of their clients is believed: PROXY "
+            "headers, the fields of `forwarded-fields` and those of `jmap.dynamic-prefix`."
+        ),
+    )
+    forwarded_fields: tuple[Literal["X-Forwarded-For", "Forwarded", "X-Real-IP"], ...] = field(
+        default=("X-Forwarded-For", "Forwarded", "X-Real-IP"),
+        metadata=doc(
+            "The header fields by which trusted proxies tell whose request they pass on. If "
+            "several are there they have to agree. Better name only those that the proxies set, as "
+            "others may come from anybody."
+        ),
+    )
     listener: dict[str, ListenerSettings] = field(factory=dict, metadata=doc(""))
+
+    def problems(self) -> Found:
+        for name, listener in self.listener.items():
+            if listener.proxy_protocol and not self.trusted_proxies:
+                message = "lets nobody in; allowed when server.trusted-proxies names the proxies"
+                yield ("listener", name, "proxy-protocol"), message
 
 
 @frozen

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from os.path import normpath
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -60,13 +61,16 @@ def keys_of(cls: type) -> "dict[str, attrs.Attribute[Any]]":
 
 
 def converter(base: Path) -> cattrs.Converter:
-    """Structures settings; the relative paths of a `FilePath` start at `base`."""
+    """Structures settings; the relative paths of a `FilePath` start at `base`, a real path."""
     conv = cattrs.Converter()
     for scalar in (str, bool, int, float):
         conv.register_structure_hook(scalar, exactly)
     conv.register_structure_hook(Size, lambda value, _: parse_size(value))
     conv.register_structure_hook(Duration, lambda value, _: parse_duration(value))
-    conv.register_structure_hook(FilePath, lambda value, _: base / exactly(value, str))
+    conv.register_structure_hook(
+        FilePath, lambda value, _: Path(normpath(base / exactly(value, str)))
+    )
+    conv.register_structure_hook(Location, lambda value, _: location(exactly(value, str), base))
     conv.register_structure_hook(Path, lambda value, _: Path(exactly(value, str)))
     conv.register_structure_hook(HttpHeader, lambda value, _: header(value))
     conv.register_structure_hook_func(

@@ -4,10 +4,10 @@ from typing import Any, ClassVar, Literal, Self
 
 from attrs import field, frozen
 
-from mailhive.config.certificate import check_key_pair
+from mailhive.config.certificate import check_key_pair, check_validity
 from mailhive.config.endpoints import Inherited, SocketAddress
 from mailhive.config.fields import FilePath, client_url, doc
-from mailhive.config.problems import Found
+from mailhive.config.problems import Found, KeyPath
 from mailhive.registry import Provider, provider
 
 __all__ = [
@@ -95,11 +95,24 @@ class ListenerSettings(ProviderSettings):
             "(`smtp` only)."
         ),
     )
-    certificate: FilePath | None = field(
-        default=None, metadata=doc("PEM file of the certificate and its chain; with `tls`.")
+    certificate: tuple[FilePath, ...] = field(
+        default=(),
+        metadata=doc(
+            "PEM files of certificates with their chains; with `tls`. A client gets the first that "
+            "is for the name it asks for (SNI), else the first. Changed files are read again "
+            "within seconds."
+        ),
     )
-    private_key: FilePath | None = field(
-        default=None, metadata=doc("PEM file of the certificate's key; with `tls`.")
+    private_key: tuple[FilePath, ...] = field(
+        default=(),
+        metadata=doc("PEM files of the certificates' keys, in the same order; with `tls`."),
+    )
+    proxy_protocol: bool = field(
+        default=False,
+        metadata=doc(
+            "Whether every connection begins with a PROXY header, of version 1 or 2, that says "
+            "whose it is. Connections are then taken from `server.trusted-proxies` only."
+        ),
     )
 
     @property
@@ -121,11 +134,33 @@ class ListenerSettings(ProviderSettings):
                 f'"{self.tls}" is not supported by {self.protocol}; allowed: {allowed}',
             )
             return
-        files = {"certificate": self.certificate, "private-key": self.private_key}
-        for key, path in files.items():
-            if path is not None and self.tls == "none":
+        given = {"certificate": len(self.certificate), "private-key": len(self.private_key)}
+        for key, count in given.items():
+            if count and self.tls == "none":
                 yield (key,), 'does nothing; allowed with tls "implicit" or "starttls"'
-            elif path is None and self.tls != "none":
+            elif not count and self.tls != "none":
                 yield (key,), f'is missing; tls "{self.tls}" needs it'
-        if self.tls != "none" and self.certificate and self.private_key:
-            yield from check_key_pair(self.certificate, self.private_key)
+        if self.tls == "none" or not all(given.values()):
+            return
+        if len(set(given.values())) > 1:
+            message = f"has {given['private-key']} files; allowed is one for each certificate"
+            yield ("private-key",), message
+            return
+        for index, pair in enumerate(self.key_pairs):
+            for path, message in check_key_pair(*pair):
+                yield self._at(path[0], index), message
+
+    def warnings(self) -> Found:
+        for index, certificate in enumerate(self.certificate):
+            doubt = check_validity(certificate)
+            if doubt is not None:
+                yield self._at("certificate", index), doubt
+
+    @property
+    def key_pairs(self) -> list[tuple[FilePath, FilePath]]:
+        """Each certificate with its key."""
+        return list(zip(self.certificate, self.private_key, strict=True))
+
+    def _at(self, key: str | int, index: int) -> KeyPath:
+        """The path of a file: without an index where one value may stand for the list."""
+        return (key, index) if len(self.certificate) > 1 else (key,)

@@ -1,6 +1,6 @@
 """The `jmap` listener: settings, and the site made of them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 from zope.interface import implementer
@@ -27,6 +27,8 @@ def _positive(_: object, __: object, value: float) -> None:
 @frozen
 class JmapListenerSettings:
     """A listener that speaks JMAP over HTTP."""
+
+    alpn: ClassVar[tuple[bytes, ...]] = (b"http/1.1",)
 
     idle_timeout: Duration = field(
         default=Duration(60.0),

@@ -45,7 +45,7 @@ def test_effective_settings(tmp_path: Path) -> None:
         f'server.listener."the mx".bind = ["127.0.0.1:25", "[::1]:25"]  # {path}:2',
         'server.listener."the mx".tls = "none"  # default',
         f'server.listener."the mx".command-timeout = "90s"  # {path}:4',
-        'server.listener."the mx".certificate = (none)  # default',
+        'server.listener."the mx".certificate = []  # default',
         'store.sqlite.type = "sqlite"  # default',
         'blob.files.path = "blobs"  # default',
         f'jmap.directory = "users"  # {path}:6',

@@ -359,7 +359,7 @@ def test_certificate(
 
 def test_good_certificate(pair: Path, tmp_path: Path) -> None:
     config = load_tls(tmp_path, pair / "cert.pem", pair / "key.pem")
-    assert config.settings.server.listener["mx"].certificate == pair / "cert.pem"
+    assert config.settings.server.listener["mx"].certificate == (pair / "cert.pem",)
 
 
 def load_tls(tmp_path: Path, certificate: Path, key: Path) -> LoadedConfig:

@@ -1,21 +1,18 @@
 """Flow of bodies and answers where TLS lies between the connection and the socket."""
 
-import datetime
-
 import pytest
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
 
+from mailhive.edge.certificates import Certificates
 from mailhive.http.body import HIGH_WATER
 from mailhive.http.download import PIECE
+from mailhive.http.listener import JmapListenerSettings
 from mailhive.jmap.limits import Limits
+from mailhive.testing.certificates import make_certificate
 
 
 class Peer(Protocol):
@@ -32,23 +29,6 @@ class Peer(Protocol):
         self.lost.callback(self.received)
 
 
-def certificate():
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    return ssl.PrivateCertificate.loadPEM(
-        made.public_bytes(pem)
-        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-
-
 def soon():
     done = Deferred()
     reactor.callLater(0, done.callback, None)
@@ -61,12 +41,18 @@ async def until(condition):
 
 
 @pytest.fixture
-def connect():
+def connect(tmp_path):
     """Serve a site over TLS and connect to it."""
+    made = make_certificate("localhost")
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(made.certificate + made.private_key)
+    certificates = Certificates(
+        [(pem, pem)], seconds=reactor.seconds, protocols=JmapListenerSettings.alpn
+    )
     ports, peers = [], []
 
     async def connect(site):
-        port = reactor.listenSSL(0, site, certificate().options(), interface="127.0.0.1")
+        port = reactor.listenSSL(0, site, certificates, interface="127.0.0.1")
         ports.append(port)
         endpoint = SSL4ClientEndpoint(
             reactor, "127.0.0.1", port.getHost().port, ssl.CertificateOptions()

@@ -1,23 +1,19 @@
 """SMTP listeners over memory providers, on a string or on a loopback port."""
 
-import datetime
-import ipaddress
 from types import SimpleNamespace
 
 import pytest
 import pytest_twisted
 from attrs import define
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from twisted.internet import ssl
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 
+from mailhive.edge.certificates import Certificates
 from mailhive.jmap.limits import Limits
 from mailhive.smtp.listener import PROVIDER, SmtpFactory
 from mailhive.smtp.policy import SmtpSettings
+from mailhive.testing.certificates import make_certificate
 from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
 from mailhive.testing.smtp_client import SmtpClient
 
@@ -102,27 +98,9 @@ class Server:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """A file with a key and a certificate of its own for localhost."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    made = make_certificate("localhost", "127.0.0.1")
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    pem = serialization.Encoding.PEM
-    path.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(pem)
-    )
+    path.write_bytes(made.private_key + made.certificate)
     return path
 
 
@@ -137,7 +115,7 @@ def new_server(certificate):
         services = make_services()
         context = None
         if tls != "none":
-            context = ssl.PrivateCertificate.loadPEM(certificate.read_text()).options()
+            context = Certificates([(certificate, certificate)], seconds=reactor.seconds)
         factory = make_factory(reactor, services, tls=tls, context_factory=context, **settings)
         served = factory
         if tls == "implicit":
