@@ -32,6 +32,7 @@ from mailhive.mail.delivery import Delivered, LocalDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
 from mailhive.mail.responder import VacationResponder
+from mailhive.mime.charset import Charsets
 from mailhive.push.hub import PushHub
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
@@ -179,6 +180,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             period=settings.jmap.vacation.period,
         )
         observers.append(responder)
+    charsets = Charsets(settings.jmap.email.guess_charsets, settings.jmap.email.decode_utf_7)
     delivery = LocalDelivery(
         directory=directory,
         accounts=accounts,
@@ -186,6 +188,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         offload=offload,
         now=now,
         observers=tuple(observers),
+        charsets=charsets,
     )
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
     return Services(
@@ -212,6 +215,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             on_failure=_report,
             revision=_revision(settings),
             provisioning=settings.jmap.user_provisioning,
+            charsets=charsets,
         ),
         hub=PushHub(mail_store, registry.push_types, reactor),
         tickets=Tickets(reactor.seconds),

@@ -158,6 +158,21 @@ class JmapEmail:
         validator=at_least(1),
         metadata=doc("Recipients of one message that a client sends."),
     )
+    guess_charsets: bool = field(
+        default=True,
+        metadata=doc(
+            "Whether text without a charset, or whose charset is unknown or wrongly US-ASCII, is "
+            "read as UTF-8 if it can be and else as what it looks like. Off, it is read as "
+            "US-ASCII, for a filter in front of this server that does the same (RFC 8621 §9.1)."
+        ),
+    )
+    decode_utf_7: bool = field(
+        default=False,
+        metadata=doc(
+            "Whether bodies that are declared to be UTF-7 are decoded; filters may not see what "
+            "is hidden there."
+        ),
+    )
 
     def problems(self) -> Found:
         if self.max_size is None:
