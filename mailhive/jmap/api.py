@@ -23,6 +23,7 @@ from mailhive.jmap.session import SessionUrls, session_object, session_state
 from mailhive.mail.blobs import Blob, BlobAccess
 from mailhive.mail.membership import groups_of
 from mailhive.mail.provision import Accounts
+from mailhive.mime.charset import USUAL, Charsets
 from mailhive.model.principal import Principal
 
 __all__ = ["LARGE", "JmapApi", "JmapReply"]
@@ -56,19 +57,26 @@ class JmapApi:
     accounts: Accounts
     directory: Any  # IDirectory
     outbox: Any  # IOutbox
+    push: Any  # IPushSubscriptions
     hostname: str
     offload: Callable[..., Any]
     now: Callable[[], int]
     on_failure: Callable[[str, Exception], None]
     revision: str = ""
     provisioning: bool = True
+    charsets: Charsets = USUAL
     _session_state: Callable[..., str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         # The same until the configuration changes, or what the principal can reach.
         self._session_state = lru_cache(1024)(
             lambda principal, accounts: session_state(
-                principal, {a.id: a for a in accounts}, self.registry, self.limits, self.revision
+                principal,
+                {a.id: a for a in accounts},
+                self.registry,
+                self.limits,
+                self.revision,
+                self.push.application_server_key,
             )
         )
 
@@ -94,10 +102,12 @@ class JmapApi:
             blobs=self.blobs,
             directory=self.directory,
             outbox=self.outbox,
+            push=self.push,
             hostname=self.hostname,
             offload=self.offload,
             now=self.now,
             using=frozenset(request.using),
+            charsets=self.charsets,
             created_ids=dict(request.created_ids or {}),
         )
         with self.blobs.blob_store.hold():  # methods refer to blobs
@@ -109,7 +119,15 @@ class JmapApi:
         """The JSON text of the principal's Session object."""
         accounts = await self._accounts(principal)
         return encode_json(
-            session_object(principal, accounts, self.registry, self.limits, urls, self.revision)
+            session_object(
+                principal,
+                accounts,
+                self.registry,
+                self.limits,
+                urls,
+                self.revision,
+                self.push.application_server_key,
+            )
         )
 
     async def account_ids(self, principal: Principal) -> list[str]:

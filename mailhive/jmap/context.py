@@ -9,6 +9,7 @@ from mailhive.jmap.budget import Budget
 from mailhive.jmap.errors import MethodError, invalid_arguments
 from mailhive.jmap.limits import Limits
 from mailhive.mail.blobs import BlobAccess
+from mailhive.mime.charset import USUAL, Charsets
 from mailhive.model.ids import is_id
 from mailhive.model.principal import Principal
 
@@ -51,10 +52,12 @@ class Context:
     blobs: BlobAccess
     directory: Any  # IDirectory
     outbox: Any  # IOutbox
+    push: Any  # IPushSubscriptions
     hostname: str
     offload: Callable[..., Any]
     now: Callable[[], int]
     using: frozenset[str] = frozenset()
+    charsets: Charsets = USUAL
     created_ids: dict[str, str] = field(factory=dict)
     emails: Budget = field(factory=lambda: Budget(MAX_EMAILS, "The Emails of this request"))
 

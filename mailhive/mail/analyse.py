@@ -8,6 +8,7 @@ import msgspec
 
 from mailhive.mime import structure
 from mailhive.mime.body import plain_text
+from mailhive.mime.charset import USUAL, Charsets
 from mailhive.mime.excerpts import Excerpts
 from mailhive.mime.headers import CONVENIENCE, parse_date_time
 from mailhive.mime.part import Part
@@ -37,9 +38,9 @@ _MAX_SORT_KEY = 255
 _encoder = msgspec.json.Encoder()
 
 
-def analyse(raw: bytes, blob_id: str, received_at: int) -> NewEmail:
+def analyse(raw: bytes, blob_id: str, received_at: int, charsets: Charsets = USUAL) -> NewEmail:
     """The `NewEmail` of a message whose blob is `blob_id`; milliseconds since 1970."""
-    email = EmailView.scanned(raw, blob_id)
+    email = EmailView.scanned(raw, blob_id, charsets)
     words = _Words()
     texts = words.read(email, raw, 0)
     summary = {name: email[name] for name in CONVENIENCE}
@@ -124,17 +125,19 @@ class _Words:
                 continue
             self.parts -= 1
             if attached:
-                self._read_attached(part, raw, depth + 1)
+                self._read_attached(part, raw, depth + 1, email.charsets)
             else:
-                text = plain_text(part, raw, self.room * _OCTETS_PER_CHARACTER)
+                text = plain_text(part, raw, self.room * _OCTETS_PER_CHARACTER, email.charsets)
                 texts[part.part_id] = text
                 self._take(text)
         return texts
 
-    def _read_attached(self, part: Part, raw: bytes | Excerpts, depth: int) -> None:
+    def _read_attached(
+        self, part: Part, raw: bytes | Excerpts, depth: int, charsets: Charsets
+    ) -> None:
         end = min(part.body_end, part.body_start + _most(part))
         attached_raw = decode(raw[part.body_start : end], part.encoding)
-        attached = EmailView.scanned(attached_raw, "")
+        attached = EmailView.scanned(attached_raw, "", charsets)
         self._take(attached["subject"] or "")
         self._take(_address_words(attached["from"]))
         self.read(attached, attached_raw, depth)

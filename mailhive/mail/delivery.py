@@ -14,6 +14,7 @@ from mailhive.interfaces.delivery import IDelivery
 from mailhive.mail.analyse import analyse
 from mailhive.mail.provision import Accounts
 from mailhive.mail.quota import OverQuota, add_within_quota
+from mailhive.mime.charset import USUAL, Charsets
 from mailhive.model.email import NewEmail
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
@@ -54,6 +55,7 @@ class LocalDelivery:
     offload: Callable[..., Any]
     now: Callable[[], int]
     observers: tuple[Callable[[Delivered], None], ...] = ()
+    charsets: Charsets = USUAL
     _turns: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_AT_ONCE))
     #: Account id to mailbox id: an inbox stays the inbox for as long as there is the account.
     _inboxes: dict[str, str] = field(init=False, factory=dict)
@@ -89,7 +91,9 @@ class LocalDelivery:
 
     def _analysed(self, blob_id: str) -> Deferred[NewEmail]:
         read: Deferred[bytes] = self.blob_store.read(blob_id)
-        return read.addCallback(lambda raw: self.offload(analyse, raw, blob_id, self.now()))
+        return read.addCallback(
+            lambda raw: self.offload(analyse, raw, blob_id, self.now(), self.charsets)
+        )
 
     def _tell(self, delivered: Delivered) -> None:
         for observer in self.observers:

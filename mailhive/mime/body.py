@@ -5,6 +5,7 @@ import re
 from attrs import field, frozen
 
 from mailhive.mime import charset, transfer
+from mailhive.mime.charset import USUAL, Charsets
 from mailhive.mime.excerpts import Excerpts
 from mailhive.mime.part import Part
 from mailhive.mime.text import html_to_text
@@ -13,7 +14,6 @@ __all__ = [
     "BodyLists",
     "BodyValue",
     "body_lists",
-    "body_text",
     "body_value",
     "has_attachment",
     "plain_text",
@@ -145,25 +145,25 @@ class BodyValue:
         }
 
 
-def body_text(part: Part, raw: bytes | Excerpts, limit: int | None = None) -> str:
-    """The text of a `text/*` part of the message `raw`, of up to `limit` encoded octets."""
-    end = part.body_end if limit is None else min(part.body_end, part.body_start + limit)
-    return _decode_charset(part, transfer.decode(raw[part.body_start : end], part.encoding))[0]
+def plain_text(part: Part, raw: bytes | Excerpts, limit: int, charsets: Charsets = USUAL) -> str:
+    """The words of a `text/*` part of the message `raw`: HTML reduced to text.
 
-
-def plain_text(part: Part, raw: bytes | Excerpts, limit: int) -> str:
-    """The words of a `text/*` part, of up to `limit` encoded octets: HTML reduced to text."""
-    text = body_text(part, raw, limit)
+    Those of up to `limit` encoded octets.
+    """
+    encoded = raw[part.body_start : min(part.body_end, part.body_start + limit)]
+    text, _ = _decode_charset(part, transfer.decode(encoded, part.encoding), charsets)
     return html_to_text(text) if part.type == "text/html" else text
 
 
-def body_value(part: Part, raw: bytes | Excerpts, max_octets: int = 0) -> BodyValue:
+def body_value(
+    part: Part, raw: bytes | Excerpts, max_octets: int = 0, charsets: Charsets = USUAL
+) -> BodyValue:
     """The EmailBodyValue of a `text/*` part of the message `raw`, or of as much of it as the part.
 
     `max_octets` is maxBodyValueBytes (RFC 8621 §4.2): 0 for no limit.
     """
     encoded = raw[part.body_start : part.body_end]
-    text, problem = _decode_charset(part, transfer.decode(encoded, part.encoding))
+    text, problem = _decode_charset(part, transfer.decode(encoded, part.encoding), charsets)
     problem = problem or part.unknown_encoding or transfer.is_malformed(encoded, part.encoding)
     text = text.replace("\r\n", "\n")
     if not max_octets or len(text) * 4 <= max_octets:
@@ -178,11 +178,11 @@ def body_value(part: Part, raw: bytes | Excerpts, max_octets: int = 0) -> BodyVa
     return BodyValue(text, problem, True)
 
 
-def _decode_charset(part: Part, octets: bytes) -> tuple[str, bool]:
+def _decode_charset(part: Part, octets: bytes, charsets: Charsets) -> tuple[str, bool]:
     label = part.charset
     if label is None or (label == "us-ascii" and not _declares_charset(part)):
-        return charset.decode_undeclared(octets)
-    return charset.decode(octets, label)
+        return charset.decode_undeclared(octets, charsets)
+    return charset.decode(octets, label, charsets)
 
 
 def _declares_charset(part: Part) -> bool:

@@ -3,15 +3,24 @@
 A label means what current software means by it: the label of an old standard
 stands for the superset that is really sent (`gb2312` is GB 18030, `iso-8859-1`
 is windows-1252, as the Encoding Standard has it).
+
+What is read as something else than it says it is, RFC 8621 §9.1 asks to document:
+
+- octets without a label, and those whose label is unknown or is us-ascii although
+  some are not, are UTF-8 if they can be; else what the first of them look most like;
+- UTF-7, which hides ASCII text, is decoded in bodies only where that is allowed.
+
+`Charsets` turns both on and off.
 """
 
 import codecs
 import re
 from functools import lru_cache
 
+from attrs import frozen
 from charset_normalizer import from_bytes
 
-__all__ = ["decode", "decode_undeclared", "is_known"]
+__all__ = ["USUAL", "Charsets", "decode", "decode_undeclared", "is_known"]
 
 _SUPERSETS = {
     "ansi_x3.4-1968": "ascii",
@@ -52,9 +61,25 @@ _NO_CHARSETS = {
     "undefined",
     "unicode-escape",
 }
+_UTF_7 = "utf-7"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: Octets looked at to guess an undeclared charset.
 _SAMPLE = 4_096
+
+
+@frozen
+class Charsets:
+    """How far octets are taken for what they do not say they are (RFC 8621 §9.1).
+
+    Without `guess`, what has no label, or none that is known, is US-ASCII.
+    """
+
+    guess: bool = True
+    utf_7: bool = False
+
+
+#: What is done unless it was turned off.
+USUAL = Charsets()
 
 
 @lru_cache(maxsize=256)
@@ -73,30 +98,34 @@ def _codec(label: str) -> str | None:
 
 def is_known(label: str) -> bool:
     """Is there a decoder for this label?"""
-    return _codec(label) is not None
+    return _codec(label) not in (None, _UTF_7)
 
 
-def decode(data: bytes, label: str) -> tuple[str, bool]:
+def decode(data: bytes, label: str, charsets: Charsets = USUAL) -> tuple[str, bool]:
     """The text of `data`, and whether the label is unknown or does not fit it.
 
     What cannot be decoded becomes U+FFFD.
     """
     codec = _codec(label)
+    if codec == _UTF_7 and not charsets.utf_7:
+        codec = None
     if codec is None or (codec == "ascii" and not data.isascii()):
-        return decode_undeclared(data)[0], True
+        return decode_undeclared(data, charsets)[0], True
     problem = False
     try:
         text = data.decode(codec)
     except UnicodeDecodeError:
         problem = True
         text = data.decode(codec, "replace")
-    if codec == "utf-7" and _SURROGATE.search(text):
+    if codec == _UTF_7 and _SURROGATE.search(text):
         return _SURROGATE.sub("\ufffd", text), True
     return text, problem
 
 
-def decode_undeclared(data: bytes) -> tuple[str, bool]:
-    """The text of octets that came without a charset, and whether it was a guess."""
+def decode_undeclared(data: bytes, charsets: Charsets = USUAL) -> tuple[str, bool]:
+    """The text of octets that came without a charset, and whether that is uncertain."""
+    if not charsets.guess:
+        return data.decode("ascii", "replace"), not data.isascii()
     try:
         return data.decode("utf-8"), False
     except UnicodeDecodeError:

@@ -23,6 +23,7 @@ from typing import Any
 
 from mailhive.mime import structure
 from mailhive.mime.body import BodyLists, body_lists, body_value, has_attachment, plain_text
+from mailhive.mime.charset import USUAL, Charsets
 from mailhive.mime.excerpts import Excerpts
 from mailhive.mime.fields import Headers
 from mailhive.mime.headers import CONVENIENCE, header_value, parse_header_property
@@ -85,19 +86,22 @@ def is_body_property(name: str) -> bool:
 class EmailView:
     """One message, read.  `blob_id` is that of the message itself."""
 
-    def __init__(self, root: Part, blob_id: str) -> None:
+    def __init__(self, root: Part, blob_id: str, charsets: Charsets = USUAL) -> None:
         self.root = root
         self.blob_id = blob_id
+        self.charsets = charsets
 
     @classmethod
-    def stored(cls, headers: bytes, stored_structure: bytes, blob_id: str) -> "EmailView":
+    def stored(
+        cls, headers: bytes, stored_structure: bytes, blob_id: str, charsets: Charsets = USUAL
+    ) -> "EmailView":
         """The view of what the store keeps of a message (`EmailRow`)."""
-        return cls(structure.load(stored_structure, headers), blob_id)
+        return cls(structure.load(stored_structure, headers), blob_id, charsets)
 
     @classmethod
-    def scanned(cls, raw: bytes, blob_id: str) -> "EmailView":
+    def scanned(cls, raw: bytes, blob_id: str, charsets: Charsets = USUAL) -> "EmailView":
         """The view of a message."""
-        return cls(scan(raw), blob_id)
+        return cls(scan(raw), blob_id, charsets)
 
     @cached_property
     def headers(self) -> Headers:
@@ -164,8 +168,10 @@ class EmailView:
     def preview(self, raw: bytes) -> str:
         """The preview: of the first text to be shown that has words."""
         for part in self.lists.text:
-            if part.is_text and (line := preview(plain_text(part, raw, _PREVIEW_FROM))):
-                return line
+            if part.is_text:
+                text = plain_text(part, raw, _PREVIEW_FROM, self.charsets)
+                if line := preview(text):
+                    return line
         return ""
 
     def body_values(
@@ -173,7 +179,7 @@ class EmailView:
     ) -> dict[str, dict[str, object]]:
         """The EmailBodyValues by partId of those `parts` that are `text/*`."""
         return {
-            part.part_id: body_value(part, raw, max_octets).json()
+            part.part_id: body_value(part, raw, max_octets, self.charsets).json()
             for part in parts
             if part.is_text and part.part_id is not None
         }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailhive.mime.charset import decode, decode_undeclared, is_known
+from mailhive.mime.charset import Charsets, decode, decode_undeclared, is_known
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,6 @@ from mailhive.mime.charset import decode, decode_undeclared, is_known
         ("①".encode("cp932"), "Shift_JIS", "①"),
         ("日本".encode("iso-2022-jp"), "ISO-2022-JP", "日本"),
         ("привет".encode("koi8-r"), "KOI8-R", "привет"),
-        (b"Hi +AOQ-", "unicode-1-1-utf-7", "Hi ä"),
         (b"plain", "us-ascii", "plain"),
     ],
 )
@@ -39,7 +38,7 @@ def test_labels(data: bytes, label: str, text: str) -> None:
         (b"a", "unicode_escape", "a"),
         (b"a", "x\0y", "a"),
         (b"a", "ä", "a"),
-        (b"+2AA-", "utf-7", "\ufffd"),
+        (b"+2AA-", "utf-7", "+2AA-"),
     ],
 )
 def test_problems(data: bytes, label: str, text: str) -> None:
@@ -59,4 +58,21 @@ def test_no_label() -> None:
 )
 def test_every_text_can_be_sent(data: bytes, label: str) -> None:
     decode(data, label)[0].encode("utf-8")
-    assert is_known(label) == (label != "x")
+    decode(data, label, Charsets(utf_7=True))[0].encode("utf-8")
+    assert is_known(label) == (label not in ("x", "utf-7"))
+
+
+def test_utf_7_is_decoded_where_it_is_allowed() -> None:
+    allowed = Charsets(utf_7=True)
+    assert decode(b"Hi +AOQ-", "unicode-1-1-utf-7", allowed) == ("Hi ä", False)
+    assert decode(b"+2AA-", "utf-7", allowed) == ("\ufffd", True)
+    assert decode(b"+ADw-script+AD4-", "utf-7") == ("+ADw-script+AD4-", True)
+
+
+def test_guesses_can_be_turned_off() -> None:
+    strict = Charsets(guess=False)
+    assert decode_undeclared("grün".encode(), strict) == ("gr\ufffd\ufffdn", True)
+    assert decode_undeclared(b"gr", strict) == ("gr", False)
+    for label in ("x-unknown", "us-ascii"):
+        assert decode("ä".encode(), label, strict) == ("\ufffd\ufffd", True)
+    assert decode("ä".encode(), "utf-8", strict) == ("ä", False)

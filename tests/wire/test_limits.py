@@ -37,6 +37,8 @@ quota = 5000
 [jmap.email]
 max-size = 2000
 max-size-attachments = 500
+guess-charsets = false
+decode-utf-7 = true
 """
 
 
@@ -180,6 +182,28 @@ def test_bodies_in_email_get(user: Any) -> None:
     assert (response, error["type"]) == ("error", "requestTooLarge")
     _, found, _ = answer(user, "Email/get", accountId=user.account_id, ids=ids)
     assert len(found["list"]) == 2  # no body is read for what is asked for by default
+
+
+def test_how_much_is_made_of_charsets(user: Any) -> None:
+    """RFC 8621 §9.1, in values of bodies and in previews."""
+    head = "From: a@x.example\r\nContent-Type: text/plain"
+    body = {"accountId": user.account_id, "fetchTextBodyValues": True}
+    for charset, text, value in (
+        ("", "grün", "gr\ufffd\ufffdn"),
+        ("; charset=x-unknown", "grün", "gr\ufffd\ufffdn"),
+        ("; charset=utf-8", "grün", "grün"),
+        ("; charset=utf-7", "gr+APw-n", "grün"),
+    ):
+        blob_id = user.upload(f"{head}{charset}\r\n\r\n{text}".encode())
+        email = {"blobId": blob_id, "mailboxIds": {inbox(user): True}}
+        account = {"accountId": user.account_id}
+        made = answer(user, "Email/import", **account, emails={"e": email})[1]["created"]["e"]
+        (got,) = answer(user, "Email/get", ids=[made["id"]], **body)[1]["list"]
+        parsed = answer(user, "Email/parse", blobIds=[blob_id], **body)[1]["parsed"][blob_id]
+        for found in (got, parsed):
+            (shown,) = found["bodyValues"].values()
+            assert (shown["value"], found["preview"]) == (value, value)
+            assert shown["isEncodingProblem"] == ("\ufffd" in value)
 
 
 def test_size_of_a_message(daemon: DaemonProcess, user: Any) -> None:

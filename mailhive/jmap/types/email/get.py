@@ -77,7 +77,7 @@ async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     def build(rows: Mapping[str, EmailRow]) -> tuple[dict[str, Any], list[_Values]]:
         emails, wanted = {}, []
         for email_id, row in rows.items():
-            view = view_of(row) if full else None
+            view = view_of(row, context.charsets) if full else None
             if view is not None:
                 budget.spend(weight(view, properties, options))
             emails[email_id] = email = email_object(row, view, properties, options)

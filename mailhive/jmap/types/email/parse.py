@@ -71,7 +71,7 @@ def _parse(
     context: Context, raw: bytes, blob_id: str, properties: Sequence[str], options: BodyOptions
 ) -> dict[str, Any] | None:
     """The Email that a blob is, None if it has no header field."""
-    view = EmailView.scanned(raw, blob_id)
+    view = EmailView.scanned(raw, blob_id, context.charsets)
     if not view.root.fields:
         return None
     context.emails.spend(weight(view, properties, options))

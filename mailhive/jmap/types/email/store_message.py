@@ -36,7 +36,7 @@ async def analysed(context: Context, raw: bytes, blob_id: str, received_at: int)
     limit = context.limits.email_size
     if limit is not None and len(raw) > limit:
         raise SetError("tooLarge", f"Messages may have {limit} octets", maxSize=limit)
-    email: Any = await context.offload(analyse, raw, blob_id, received_at)
+    email: Any = await context.offload(analyse, raw, blob_id, received_at, context.charsets)
     assert isinstance(email, NewEmail)
     return email
 

@@ -6,6 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from mailhive.jmap.types.email.properties import METADATA, SUMMARY, read_summary
+from mailhive.mime.charset import USUAL, Charsets
 from mailhive.mime.part import Part
 from mailhive.mime.view import EmailView
 from mailhive.model.email import EmailRow
@@ -43,11 +44,11 @@ def needs_structure(properties: Iterable[str]) -> bool:
     return any(name not in METADATA and name not in SUMMARY for name in properties)
 
 
-def view_of(row: EmailRow) -> EmailView:
+def view_of(row: EmailRow, charsets: Charsets = USUAL) -> EmailView:
     """The message of a row that was read in full."""
     assert row.headers is not None
     assert row.structure is not None
-    return EmailView.stored(row.headers, row.structure, row.blob_id)
+    return EmailView.stored(row.headers, row.structure, row.blob_id, charsets)
 
 
 def email_object(

@@ -94,7 +94,7 @@ async def _previews(
     """The excerpts by email id, reading no more of each message than its texts."""
 
     def read_structures() -> dict[str, EmailView]:
-        return {i: view_of(row) for i, row in rows.items()}
+        return {i: view_of(row, context.charsets) for i, row in rows.items()}
 
     few = len(rows) <= _FEW
     views = read_structures() if few else await context.offload(read_structures)
