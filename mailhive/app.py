@@ -23,7 +23,6 @@ from mailhive.interfaces.directory import IRemovals
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
 from mailhive.edge.certificates import Certificates
-from mailhive.fetch.client import Fetcher
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
