@@ -1,0 +1,1 @@
+"""Requests to other servers: an HTTP client with limits, and a guard against forged ones."""
