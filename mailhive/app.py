@@ -19,6 +19,8 @@ from twisted.python.failure import Failure
 from mailhive.auth.tickets import Tickets
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
+from mailhive.fetch.client import Fetcher
+from mailhive.fetch.guard import Guard
 from mailhive.interfaces.directory import IRemovals
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
@@ -33,6 +35,7 @@ from mailhive.mail.removal import MailRemoval
 from mailhive.mail.responder import VacationResponder
 from mailhive.mime.charset import Charsets
 from mailhive.push.hub import PushHub
+from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
 from mailhive.registry import provider
@@ -190,6 +193,8 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         charsets=charsets,
     )
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
+    hub = PushHub(mail_store, registry.push_types, reactor)
+    push = _web_push(settings, hub, accounts, directory, reactor, parent)
     return Services(
         config=settings,
         hostname=settings.server.hostname,
@@ -208,6 +213,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             accounts=accounts,
             directory=directory,
             outbox=outbox,
+            push=push,
             hostname=settings.server.hostname,
             offload=offload,
             now=now,
@@ -216,12 +222,41 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             provisioning=settings.jmap.user_provisioning,
             charsets=charsets,
         ),
-        hub=PushHub(mail_store, registry.push_types, reactor),
+        hub=hub,
         tickets=Tickets(reactor.seconds),
         offload=offload,
         reactor=reactor,
         parent=parent,
     )
+
+
+def _web_push(
+    settings: Settings,
+    hub: PushHub,
+    accounts: Accounts,
+    directory: Any,
+    reactor: Any,
+    parent: MultiService,
+) -> PushSubscriptions:
+    chosen = settings.jmap.web_push
+    guard = Guard(chosen.allow) if chosen.prevent_ssrf else None
+    fetcher = Fetcher(
+        reactor, guard=guard, timeout=chosen.timeout, max_connections=chosen.max_connections
+    )
+    push = PushSubscriptions(
+        settings.server.data_dir,
+        chosen,
+        hub=hub,
+        fetcher=fetcher,
+        guard=guard,
+        accounts=accounts,
+        directory=directory,
+        contact=chosen.contact or f"mailto:postmaster@{settings.server.hostname}",
+        reactor=reactor,
+    )
+    as_service(fetcher).setServiceParent(parent)
+    push.setServiceParent(parent)
+    return push
 
 
 def _build(table: Any, context: BuildContext) -> Any:

@@ -17,6 +17,7 @@ from mailhive.config.fields import (
 from mailhive.config.problems import Found
 from mailhive.config.units import Duration, Size, format_duration, format_size
 from mailhive.config.values import quoted
+from mailhive.config.web_push import JmapWebPush
 from mailhive.registry import optional_capabilities
 
 __all__ = [
@@ -284,6 +285,7 @@ class JmapSettings:
     upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))
     email: JmapEmail = field(factory=JmapEmail, metadata=doc(""))
     websocket: JmapWebSocket = field(factory=JmapWebSocket, metadata=doc(""))
+    web_push: JmapWebPush = field(factory=JmapWebPush, metadata=doc(""))
     vacation: JmapVacation = field(factory=JmapVacation, metadata=doc(""))
     strategies: dict[str, Any] = field(factory=dict, metadata={"key": False})
 

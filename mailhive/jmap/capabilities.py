@@ -8,14 +8,16 @@ from attrs import frozen
 from mailhive.jmap.context import Account
 from mailhive.jmap.limits import Limits
 
-__all__ = ["TICKET", "TRANSPORT", "WEBSOCKET", "Capability"]
+__all__ = ["TICKET", "VAPID", "WEBSOCKET", "WITHOUT_METHODS", "Capability"]
 
 #: RFC 8887 §3
 WEBSOCKET = "urn:ietf:params:jmap:websocket"
 #: Ours: docs/tickets.md
 TICKET = "urn:uuid:accc534d-23b3-4935-be2a-985ad5bf4570"
-#: Capabilities of the connection, which have no methods and nothing for an account.
-TRANSPORT = frozenset({WEBSOCKET, TICKET})
+#: RFC 9749 §3
+VAPID = "urn:ietf:params:jmap:webpush-vapid"
+#: Capabilities of the server as a whole, which have no methods and nothing for an account.
+WITHOUT_METHODS = frozenset({WEBSOCKET, TICKET, VAPID})
 
 
 def _nothing(limits: Limits, account: Account | None = None) -> dict[str, Any]:

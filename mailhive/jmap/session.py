@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from mailhive.jmap.capabilities import TICKET, WEBSOCKET
+from mailhive.jmap.capabilities import TICKET, VAPID, WEBSOCKET
 from mailhive.jmap.context import Account
 from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.limits import Limits
@@ -38,9 +38,13 @@ def session_object(
     limits: Limits,
     urls: SessionUrls,
     revision: str,
+    server_key: str,
 ) -> dict[str, Any]:
-    """The Session object of a principal, complete with its state."""
-    contents = _contents(principal, accounts, registry, limits)
+    """The Session object of a principal, complete with its state.
+
+    `server_key` is the key that pushes are signed by (RFC 9749 §3).
+    """
+    contents = _contents(principal, accounts, registry, limits, server_key)
     if urls.websocket is not None:
         contents["capabilities"][WEBSOCKET] = {"url": urls.websocket, "supportsPush": True}
     if urls.ticket is not None:
@@ -51,7 +55,7 @@ def session_object(
         "downloadUrl": urls.download,
         "uploadUrl": urls.upload,
         "eventSourceUrl": urls.event_source,
-        "state": session_state(principal, accounts, registry, limits, revision),
+        "state": session_state(principal, accounts, registry, limits, revision, server_key),
     }
 
 
@@ -61,23 +65,31 @@ def session_state(
     registry: Registry,
     limits: Limits,
     revision: str,
+    server_key: str,
 ) -> str:
     """A string that changes when anything else in the Session object does.
 
     `revision` stands for the configuration that the URLs come from, so that it
     is the same whichever listener answers.
     """
-    contents = encode_json([_contents(principal, accounts, registry, limits), revision])
+    contents = encode_json([_contents(principal, accounts, registry, limits, server_key), revision])
     return blake2b(contents, digest_size=8).hexdigest()
 
 
 def _contents(
-    principal: Principal, accounts: Mapping[str, Account], registry: Registry, limits: Limits
+    principal: Principal,
+    accounts: Mapping[str, Account],
+    registry: Registry,
+    limits: Limits,
+    server_key: str,
 ) -> dict[str, Any]:
     capabilities = registry.capabilities.values()
     primary = next((a.id for a in accounts.values() if a.is_personal), None)
     return {
-        "capabilities": {c.uri: c.session(limits) for c in capabilities},
+        "capabilities": {
+            **{c.uri: c.session(limits) for c in capabilities},
+            VAPID: {"applicationServerKey": server_key},
+        },
         "accounts": {
             account.id: {
                 "name": account.name,

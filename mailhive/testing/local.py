@@ -17,6 +17,8 @@ from twisted.internet.threads import deferToThreadPool
 
 from mailhive.app import BuildContext
 from mailhive.blobs import fs
+from mailhive.config.web_push import JmapWebPush
+from mailhive.fetch.client import Fetcher
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
@@ -26,6 +28,8 @@ from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.delivery import LocalDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.model.principal import Principal
+from mailhive.push.hub import PushHub
+from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
 from mailhive.store import sqlite
@@ -40,6 +44,8 @@ URLS = SessionUrls("http://localhost/api", "http://localhost/d", "http://localho
 class LocalStores:
     """An SQLite mail store, a file-based blob store, a directory of who uses them, an outbox.
 
+    And push subscriptions, whose URLs may lead anywhere.
+
     `failures` collects the exceptions that methods answered with serverFail.
     """
 
@@ -50,6 +56,7 @@ class LocalStores:
     directory: GrowingDirectory
     delivery: LocalDelivery
     outbox: Outbox
+    push: PushSubscriptions
     failures: list[tuple[str, Exception]] = field(factory=list)
 
     @classmethod
@@ -70,15 +77,26 @@ class LocalStores:
             return int(reactor.seconds() * 1000)
 
         delivery = LocalDelivery(known, accounts, blob_store, offload, now)
-        started = cls(context, mail_store, blob_store, accounts, known, delivery, outbox)
+        push = PushSubscriptions(
+            directory,
+            JmapWebPush(),
+            hub=PushHub(mail_store, Registry.load().push_types, reactor),
+            fetcher=Fetcher(reactor),
+            guard=None,
+            accounts=accounts,
+            directory=known,
+            contact="mailto:postmaster@mail.example.org",
+            reactor=reactor,
+        )
+        started = cls(context, mail_store, blob_store, accounts, known, delivery, outbox, push)
         outbox.add_transport(LocalTransport(known, delivery, blob_store))
-        for service in (mail_store, blob_store, outbox):
+        for service in (mail_store, blob_store, outbox, push):
             IService(service).startService()
         return started
 
     async def stop(self) -> None:
         """Close the stores."""
-        for service in (self.outbox, self.mail_store, self.blob_store):
+        for service in (self.push, self.outbox, self.mail_store, self.blob_store):
             await maybeDeferred(IService(service).stopService)
 
     def now(self) -> int:
@@ -96,6 +114,7 @@ class LocalStores:
             accounts=self.accounts,
             directory=self.directory,
             outbox=self.outbox,
+            push=self.push,
             hostname="mail.example.org",
             offload=self.context.offload,
             now=self.now,

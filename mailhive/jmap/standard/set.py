@@ -22,7 +22,15 @@ from mailhive.jmap.standard.creation_ids import (
     resolve_patch,
 )
 
-__all__ = ["SET_ARGUMENTS", "SetCall", "Setter", "set_method"]
+__all__ = [
+    "SET_ARGUMENTS",
+    "Outcome",
+    "SetCall",
+    "Setter",
+    "checked_changes",
+    "make_changes",
+    "set_method",
+]
 
 
 def _is_object(value: Any) -> bool:
@@ -70,13 +78,30 @@ class Setter(Protocol):
 
 
 @define
-class _Outcome:
+class Outcome:
+    """What became of each object, by id or creation id."""
+
     created: dict[str, Any] = field(factory=dict)
     updated: dict[str, Any] = field(factory=dict)
     destroyed: list[str] = field(factory=list)
     not_created: dict[str, Any] = field(factory=dict)
     not_updated: dict[str, Any] = field(factory=dict)
     not_destroyed: dict[str, Any] = field(factory=dict)
+
+    def made(self) -> dict[str, str]:
+        """Creation ids and the ids of what was created."""
+        return {creation_id: made["id"] for creation_id, made in self.created.items()}
+
+    def response(self) -> dict[str, Any]:
+        """The arguments of the response that tell of objects."""
+        return {
+            "created": self.created or None,
+            "updated": self.updated or None,
+            "destroyed": self.destroyed or None,
+            "notCreated": self.not_created or None,
+            "notUpdated": self.not_updated or None,
+            "notDestroyed": self.not_destroyed or None,
+        }
 
 
 Prepare = Callable[[Context, Account, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -105,44 +130,48 @@ def set_method(
 
     async def set_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
         account = context.account(arguments)
-        values = check_arguments(arguments, table)
-        create = values["create"] or {}
-        count = len(create) + len(values["update"] or {}) + len(values["destroy"] or [])
-        if count > context.limits.set:
-            raise MethodError("requestTooLarge", f"At most {context.limits.set} objects can be set")
+        values = checked_changes(context, arguments, table)
         if account.is_read_only:
             raise MethodError("accountReadOnly")
-        prepared = await prepare(context, account, create)
+        prepared = await prepare(context, account, values["create"] or {})
 
-        def work(writer: Any) -> tuple[int, int, _Outcome]:
+        def work(writer: Any) -> tuple[int, int, Outcome]:
             old_state = writer.state(name)
             if values["ifInState"] not in (None, str(old_state)):
                 raise MethodError("stateMismatch", f"The state is {old_state}")
             call = SetCall(context, account, values, prepared, writer)
-            outcome = _run(call, properties, make_setter(call))
+            outcome = make_changes(values, context.created_ids, properties, make_setter(call))
             return old_state, writer.state(name), outcome
 
         old_state, new_state, outcome = await context.store.write(account.id, work)
-        context.created_ids.update({c: made["id"] for c, made in outcome.created.items()})
-        return {
-            "accountId": account.id,
-            "oldState": str(old_state),
-            "newState": str(new_state),
-            "created": outcome.created or None,
-            "updated": outcome.updated or None,
-            "destroyed": outcome.destroyed or None,
-            "notCreated": outcome.not_created or None,
-            "notUpdated": outcome.not_updated or None,
-            "notDestroyed": outcome.not_destroyed or None,
-        }
+        context.created_ids.update(outcome.made())
+        states = {"oldState": str(old_state), "newState": str(new_state)}
+        return {"accountId": account.id, **states, **outcome.response()}
 
     return set_
 
 
-def _run(call: SetCall, properties: Mapping[str, Property], setter: Setter) -> _Outcome:
-    outcome = _Outcome()
-    ids = dict(call.context.created_ids)  # grows as this call creates
-    create = call.arguments["create"] or {}
+def checked_changes(
+    context: Context, arguments: Mapping[str, Any], table: Mapping[str, Argument]
+) -> dict[str, Any]:
+    """The arguments with defaults filled in; requestTooLarge beyond the limit."""
+    values = check_arguments(arguments, table)
+    count = sum(len(values[name] or ()) for name in ("create", "update", "destroy"))
+    if count > context.limits.set:
+        raise MethodError("requestTooLarge", f"At most {context.limits.set} objects can be set")
+    return values
+
+
+def make_changes(
+    arguments: Mapping[str, Any],
+    created_ids: Mapping[str, str],
+    properties: Mapping[str, Property],
+    setter: Setter,
+) -> Outcome:
+    """Do all that `create`, `update` and `destroy` of a call ask for."""
+    outcome = Outcome()
+    ids = dict(created_ids)  # grows as this call creates
+    create = arguments["create"] or {}
     well_formed = {c: data for c, data in create.items() if _is_object(data)}
     for creation_id in create.keys() - well_formed.keys():
         outcome.not_created[creation_id] = invalid_properties([], "Not an object").json()
@@ -155,8 +184,8 @@ def _run(call: SetCall, properties: Mapping[str, Property], setter: Setter) -> _
         else:
             ids[creation_id] = object_id
             outcome.created[creation_id] = {"id": object_id, **server_set}
-    doomed = _resolve_destroys(call.arguments["destroy"] or [], ids, outcome)
-    for key, patch in (call.arguments["update"] or {}).items():
+    doomed = _resolve_destroys(arguments["destroy"] or [], ids, outcome)
+    for key, patch in (arguments["update"] or {}).items():
         object_id = key
         try:
             object_id = resolve_id(key, ids)
@@ -179,7 +208,7 @@ def _run(call: SetCall, properties: Mapping[str, Property], setter: Setter) -> _
 
 
 def _resolve_destroys(
-    destroy: list[str], ids: Mapping[str, str], outcome: _Outcome
+    destroy: list[str], ids: Mapping[str, str], outcome: Outcome
 ) -> dict[str, None]:
     doomed: dict[str, None] = {}
     for key in destroy:
