@@ -16,15 +16,18 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from mailhive.auth.throttle import Throttle
 from mailhive.auth.tickets import Tickets
+from mailhive.auth.tokens import KEY_FILE, TokenKey
+from mailhive.auth.users import Users
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
+from mailhive.edge.certificates import Certificates
 from mailhive.fetch.client import Fetcher
 from mailhive.fetch.guard import Guard
 from mailhive.interfaces.directory import IRemovals
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
-from mailhive.edge.certificates import Certificates
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
@@ -34,6 +37,7 @@ from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
 from mailhive.mail.responder import VacationResponder
 from mailhive.mime.charset import Charsets
+from mailhive.model.networks import Networks
 from mailhive.push.hub import PushHub
 from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.queue.local import LocalTransport
@@ -51,13 +55,21 @@ class BuildContext:
     """What a provider's `build` may use.
 
     `offload(function, *arguments)` runs something on a thread and returns its
-    Deferred.  `directory` is there for authentication strategies only.
+    Deferred.  The others are there for authentication
+    strategies only: the `IDirectory`, an `auth.users.Users` of it, the `Throttle` that
+    all logins share, the `TokenKey` of our own tokens, the trusted proxies, and a
+    `fetch.Fetcher`.
     """
 
     reactor: Any
     data_dir: Path
     offload: Callable[..., Deferred[Any]]
-    directory: Any = None  # IDirectory
+    directory: Any = None
+    users: Users | None = None
+    throttle: Throttle | None = None
+    token_key: TokenKey | None = None
+    trusted_proxies: Networks | None = None
+    fetcher: Any = None
 
 
 @frozen
@@ -76,6 +88,7 @@ class Services:
     jmap_api: JmapApi
     hub: PushHub
     tickets: Tickets
+    throttle: Throttle
     offload: Callable[..., Deferred[Any]]
     reactor: Any
     parent: MultiService
@@ -144,13 +157,25 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
     blobs = _build(settings.blob[settings.storage.blob], context)
     mail_store = _build(settings.store[settings.storage.mail], context)
     directory = _build(settings.directory[settings.jmap.directory], context)
-    context = evolve(context, directory=directory)
+    throttle = Throttle(reactor.seconds)
+    token_key = TokenKey(settings.jmap.token.key_file or settings.server.data_dir / KEY_FILE)
+    fetcher = Fetcher(reactor)  # of URLs that the configuration names
+    context = evolve(
+        context,
+        directory=directory,
+        users=Users(directory, provisioning=settings.jmap.user_provisioning),
+        throttle=throttle,
+        token_key=token_key,
+        trusted_proxies=settings.server.trusted_proxies,
+        fetcher=fetcher,
+    )
     strategies = tuple(
         provider("authentication", name).build(settings.jmap.strategies[name], context)
         for name in settings.jmap.authentication
     )
     outbox = Outbox(settings.server.data_dir / "outbox.sqlite", Submissions(mail_store), reactor)
-    for started in (offload, blobs, mail_store, directory, *strategies, outbox):
+    opened = (offload, blobs, mail_store, directory, token_key, fetcher, *strategies, outbox)
+    for started in opened:
         as_service(started).setServiceParent(parent)
     Collector(
         mail_store,
@@ -224,6 +249,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         ),
         hub=hub,
         tickets=Tickets(reactor.seconds),
+        throttle=throttle,
         offload=offload,
         reactor=reactor,
         parent=parent,

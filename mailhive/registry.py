@@ -8,8 +8,13 @@ other package:
 
 The name is what `type` says in the configuration.  An entry point resolves to a
 `Provider`.
+
+A provider can be named by its import path as well, `package.module:NAME`.  That may
+also be a class, which is then made of its settings and the context; its attribute
+`settings`, if it has one, is their class.
 """
 
+import re
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -22,6 +27,7 @@ __all__ = [
     "ROLES",
     "Provider",
     "ProviderError",
+    "is_import_path",
     "optional_capabilities",
     "provider",
     "provider_names",
@@ -40,6 +46,11 @@ ROLES = {
 
 class ProviderError(MailhiveError):
     """No provider of that name, or one that cannot be loaded."""
+
+
+@frozen
+class NoSettings:
+    """Of a provider that has no keys."""
 
 
 @frozen
@@ -63,8 +74,15 @@ def provider_names(role: str) -> list[str]:
     return sorted({point.name for point in entry_points(group=f"mailhive.{role}")})
 
 
+def is_import_path(name: str) -> bool:
+    """Does it name a provider by where it is, and not by its entry point?"""
+    return re.fullmatch(r"[\w.]+:[\w.]+", name) is not None
+
+
 def provider(role: str, name: str) -> Provider:
     """The provider of a role called `name`; `ProviderError` says why there is none."""
+    if is_import_path(name):
+        return _made_of(_loaded(role, name, EntryPoint(name, name, f"mailhive.{role}")))
     points = {p.value: p for p in entry_points(group=f"mailhive.{role}", name=name)}
     if not points:
         raise ProviderError(f'there is no {role} provider "{name}"')
@@ -74,15 +92,28 @@ def provider(role: str, name: str) -> Provider:
             + " and ".join(sorted(_origin(point) for point in points.values()))
         )
     (point,) = points.values()
+    found = _loaded(role, name, point)
+    if not isinstance(found, Provider):
+        raise ProviderError(f'{role} provider "{name}" ({_origin(point)}) is not a Provider')
+    return found
+
+
+def _loaded(role: str, name: str, point: EntryPoint) -> Any:
     try:
-        found = point.load()
+        return point.load()
     except Exception as error:
         raise ProviderError(
             f'{role} provider "{name}" ({_origin(point)}) cannot be loaded: {error}'
         ) from error
-    if not isinstance(found, Provider):
-        raise ProviderError(f'{role} provider "{name}" ({_origin(point)}) is not a Provider')
-    return found
+
+
+def _made_of(found: Any) -> Provider:
+    """What an import path leads to, as a provider."""
+    if isinstance(found, Provider):
+        return found
+    if isinstance(found, type):
+        return Provider(getattr(found, "settings", NoSettings), found)
+    raise ProviderError(f"{found!r} is neither a Provider nor a class")
 
 
 def providers(role: str) -> dict[str, Provider]:

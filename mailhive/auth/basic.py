@@ -94,7 +94,7 @@ class BasicStrategy:
 
 def build(settings: BasicSettings, context: Any) -> BasicStrategy:
     """The strategy of these settings, for `context.directory`."""
-    return BasicStrategy(context.directory, Throttle(context.reactor.seconds), settings.realm)
+    return BasicStrategy(context.directory, context.throttle, settings.realm)
 
 
 PROVIDER = Provider(settings=BasicSettings, build=build)

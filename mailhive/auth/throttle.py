@@ -51,9 +51,13 @@ class Throttle:
         self._records: OrderedDict[_Key, _Record] = OrderedDict()
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def begin(self, login: str, password: str, peer: str) -> "Attempt":
-        """An attempt that may be looked at, and must be ended; else `TooManyAttempts`."""
+    def begin(self, login: str | None, password: str, peer: str) -> "Attempt":
+        """An attempt that may be looked at, and must be ended; else `TooManyAttempts`.
+
+        Without a login, as of a token, its network alone counts.
+        """
         digest = blake2b(key=self._secret, digest_size=16)
+        login = login or ""
         digest.update(f"{len(login)} {login}{password}".encode("utf-8", "surrogatepass"))
         who = (login.casefold(), network(peer))
         attempt = Attempt(self, who, self._keys(who), digest.digest())
@@ -80,7 +84,7 @@ class Throttle:
                 record.failures = 0
             if not record.failures and not record.pending:
                 del self._records[key]
-        if right:
+        if right and attempt.who[0]:
             self._known[attempt.who] = now
             self._known.move_to_end(attempt.who)
             if len(self._known) > self._limit:
@@ -89,7 +93,8 @@ class Throttle:
     def _keys(self, who: tuple[str, str]) -> tuple[_Key, ...]:
         if self._known.get(who, float("-inf")) > self._clock() - _KNOWN_FOR:
             return (("known", *who),)
-        return ("login", who[0]), ("network", who[1])
+        own: tuple[_Key, ...] = (("login", who[0]),) if who[0] else ()
+        return *own, ("network", who[1])
 
     def _wait(self, key: _Key, guess: bytes) -> float:
         """Seconds until an attempt of this key may be looked at."""

@@ -12,19 +12,25 @@ from mailhive.config.units import Duration, format_duration, parse_duration
 __all__ = [
     "FilePath",
     "HttpHeader",
+    "Location",
     "absolute_url",
     "at_least",
     "client_url",
     "doc",
+    "each_once",
     "host_name",
     "lasts",
+    "location",
     "machine_name",
     "origin",
+    "web_url",
     "websocket_url",
 ]
 
 #: A path that the configuration gives relative to its own file; absolute once read.
 FilePath = NewType("FilePath", Path)
+#: A URL, or such a path as text.
+Location = NewType("Location", str)
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
@@ -55,6 +61,15 @@ def at_least(minimum: int) -> Any:
             raise ValueError(f"{value} is too small; at least {minimum} is allowed")
 
     return check
+
+
+def each_once(_: object, __: "Attribute[tuple[str, ...]]", values: tuple[str, ...]) -> None:
+    """A list that names at least one thing, and none twice."""
+    if not values:
+        raise ValueError("is empty; at least one is needed")
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f'names "{value}" twice; allowed is once')
 
 
 def lasts(minimum: str) -> Any:
@@ -101,6 +116,24 @@ def origin(_: object, __: "Attribute[str]", value: str) -> None:
             'write them: "https://webmail.example.org", in lower case, without a path, without '
             "the scheme's usual port"
         )
+
+
+def web_url(_: object, __: "Attribute[Any]", url: str | None) -> None:
+    """A URL that this server calls."""
+    if url is not None and not re.fullmatch(
+        r"https?://[A-Za-z0-9.\[\]:-]+(/[!-.0->@-~]*)*(\?[!-~]*)?", url, re.ASCII
+    ):
+        raise ValueError(f'"{url}" is not such a URL; allowed is "https://…" or "http://…"')
+
+
+def location(value: str, base: Path) -> Location:
+    """What the configuration says where something is, relative to `base`."""
+    if value.startswith("file://"):
+        value = value.removeprefix("file://")
+    elif "://" in value:
+        web_url(None, None, value)  # type: ignore[arg-type]
+        return Location(value)
+    return Location(str(base / value))
 
 
 def websocket_url(_: object, __: "Attribute[str | None]", url: str | None) -> None:

@@ -6,10 +6,12 @@ from attrs import field, frozen
 from attrs.validators import deep_iterable, optional
 
 from mailhive.config.fields import (
+    FilePath,
     HttpHeader,
     absolute_url,
     at_least,
     doc,
+    each_once,
     lasts,
     origin,
     websocket_url,
@@ -25,6 +27,7 @@ __all__ = [
     "JmapHttp",
     "JmapLimits",
     "JmapSettings",
+    "JmapToken",
     "JmapUpload",
     "JmapVacation",
     "JmapWebSocket",
@@ -191,6 +194,20 @@ class JmapEmail:
 
 
 @frozen
+class JmapToken:
+    """Tokens that `mailhive token` makes."""
+
+    key_file: FilePath | None = field(
+        default=None,
+        metadata=doc(
+            "The private key, in PEM, that signs them. It is made if it does not exist. Without "
+            "it, or with another one, no token is good any more.",
+            default="`token.key` in `server.data-dir`",
+        ),
+    )
+
+
+@frozen
 class JmapVacation:
     """Automatic replies of users who are away."""
 
@@ -245,10 +262,13 @@ class JmapSettings:
         metadata=doc("Whether listeners of protocol `jmap` are started."),
     )
     authentication: tuple[str, ...] = field(
-        default=("basic",),
+        default=("jwt", "basic"),
+        validator=each_once,
         metadata=doc(
-            "How clients prove who they are, in the order in which it is tried. Settings of a "
-            "strategy are in a table `[jmap.STRATEGY]`."
+            "How clients prove who they are: `jwt`, `basic`, `oidc`, `trusted-header`, or the "
+            "import path of another strategy, as `package.module:NAME`. They are tried in this "
+            "order, and the first that yields a user wins. Settings of a strategy are in a table "
+            "`[jmap.STRATEGY]`. See [authentication.md](authentication.md)."
         ),
     )
     url_prefix: str | None = field(
@@ -270,7 +290,9 @@ class JmapSettings:
     user_provisioning: bool = field(
         default=True,
         metadata=doc(
-            "Whether a user of the directory who has no account gets one at the first login."
+            "Whether who is authenticated and has no account gets one: a user of the directory an "
+            "account for mail, and whom a token or a trusted proxy vouches for an entry in a "
+            "directory of type `internal`. Otherwise they are refused with status 403."
         ),
     )
     disabled_capabilities: tuple[str, ...] = field(
@@ -287,6 +309,7 @@ class JmapSettings:
     websocket: JmapWebSocket = field(factory=JmapWebSocket, metadata=doc(""))
     web_push: JmapWebPush = field(factory=JmapWebPush, metadata=doc(""))
     vacation: JmapVacation = field(factory=JmapVacation, metadata=doc(""))
+    token: JmapToken = field(factory=JmapToken, metadata=doc(""))
     strategies: dict[str, Any] = field(factory=dict, metadata={"key": False})
 
     def problems(self) -> Found:

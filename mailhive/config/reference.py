@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 
 from mailhive.config.endpoints import Inherited, SocketAddress
-from mailhive.config.fields import FilePath, HttpHeader
+from mailhive.config.fields import FilePath, HttpHeader, Location
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.settings import ServerSettings, StorageSettings
 from mailhive.config.structure import keys_of
@@ -61,6 +61,7 @@ _TYPES = {
     Size: "size",
     Duration: "duration",
     FilePath: "file",
+    Location: "file or URL",
     Path: "path",
     HttpHeader: "`Name: Value`",
     SocketAddress | Inherited: "address",

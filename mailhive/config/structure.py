@@ -11,14 +11,14 @@ import attrs
 import cattrs
 
 from mailhive.config.endpoints import Inherited, SocketAddress, parse_bind
-from mailhive.config.fields import FilePath, HttpHeader
+from mailhive.config.fields import FilePath, HttpHeader, Location, location
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.problems import KeyPath
 from mailhive.config.tables import ProviderSettings
 from mailhive.config.units import Duration, Size, parse_duration, parse_size
 from mailhive.config.values import exactly, header, one_of, quoted, table
 from mailhive.model.networks import Network, Networks, parse_network
-from mailhive.registry import ProviderError, provider, provider_names
+from mailhive.registry import ProviderError, is_import_path, provider, provider_names
 
 __all__ = ["Mistakes", "converter", "keys_of"]
 
@@ -206,6 +206,8 @@ def _validate(field: "attrs.Attribute[Any]", value: Any) -> None:
 
 
 def _chosen(role: str, name: str) -> Any:
+    if is_import_path(name):
+        return provider(role, name)
     if name not in (names := provider_names(role)):
         raise ValueError(f"{quoted([name])} is not known; allowed: {quoted(names)}")
     return provider(role, name)

@@ -32,7 +32,7 @@ class IBearerTokens(Interface):
     """A strategy that takes tokens, whatever protocol they come by (RFC 6750, RFC 7628)."""
 
     def bearer(token: str, peer: str, service: str):
-        """Fire with the `Principal` whose token it is, or None for one of another kind.
+        """Fire with the `Principal` whose token it is.
 
         `service` is what it is to be used for: `jmap`, `smtp` or `imap`.  Fails as
         `IAuthenticationStrategy.authenticate` does.

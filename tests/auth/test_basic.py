@@ -20,6 +20,7 @@ from mailhive.auth.errors import (
     TooManyAttempts,
     Unauthorized,
 )
+from mailhive.auth.throttle import Throttle
 from mailhive.directory.memory import MemoryDirectory, MemorySettings, PrincipalSettings
 from mailhive.errors import TemporaryFailure
 from mailhive.model.principal import Principal
@@ -44,7 +45,7 @@ def make_strategy(directory=None, **settings):
         deferToThread,
         reactor.seconds,
     )
-    context = SimpleNamespace(directory=directory, reactor=Clock())
+    context = SimpleNamespace(directory=directory, throttle=Throttle(Clock().seconds))
     return PROVIDER.build(BasicSettings(**settings), context)
 
 

@@ -113,9 +113,9 @@ MISTAKES = {
     "type of a store": ("+[store.a]\ntype = 'papyrus'", 9, "store.a.type",
                         '"papyrus" is not known'),
     "authentication": ("5:directory = 'memory'\nauthentication = ['basic', 'psychic']", 6,
-                       "jmap.authentication", '"psychic" is not known; allowed: "basic"'),
+                       "jmap.authentication", '"psychic" is not known; allowed: "basic", "jwt"'),
     "strategy that is not asked for": (
-        "5:directory = 'memory'\nauthentication = []\n[jmap.basic]", 7, "jmap.basic",
+        "5:directory = 'memory'\nauthentication = 'jwt'\n[jmap.basic]", 7, "jmap.basic",
         "does nothing"),
     "URL prefix": ("5:directory = 'memory'\nurl-prefix = 'mail.example.org'", 6,
                    "jmap.url-prefix", "has no scheme"),
