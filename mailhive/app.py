@@ -23,6 +23,7 @@ from mailhive.auth.users import Users
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
 from mailhive.edge.certificates import Certificates
+from mailhive.errors import TemporaryFailure
 from mailhive.fetch.client import Fetcher
 from mailhive.fetch.guard import Guard
 from mailhive.interfaces.directory import IRemovals
@@ -45,7 +46,7 @@ from mailhive.queue.outbox import Outbox
 from mailhive.registry import provider
 from mailhive.sockets import open_sockets
 
-__all__ = ["BuildContext", "Listener", "Services", "build", "limits_of"]
+__all__ = ["BuildContext", "Listener", "Services", "build", "limits_of", "report_failure"]
 
 _log = Logger()
 
@@ -242,7 +243,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
             hostname=settings.server.hostname,
             offload=offload,
             now=now,
-            on_failure=_report,
+            on_failure=report_failure,
             revision=_revision(settings),
             provisioning=settings.jmap.user_provisioning,
             charsets=charsets,
@@ -328,5 +329,9 @@ def _revision(settings: Settings) -> str:
     return sha256(repr(urls).encode()).hexdigest()[:16]
 
 
-def _report(method: str, error: Exception) -> None:
-    _log.failure("{method} failed", Failure(error), method=method)
+def report_failure(method: str, error: Exception) -> None:
+    """Log why a method could not be answered; with its traceback if the mistake is ours."""
+    if isinstance(error, TemporaryFailure):
+        _log.warn("{method} cannot be answered now: {why}", method=method, why=str(error))
+    else:
+        _log.failure("{method} failed", Failure(error), method=method)

@@ -242,7 +242,7 @@ class Database:
                 connection = None
             if self._closing:
                 raise TemporaryFailure("The mail store is being closed") from error
-            _log.failure("Reading {path} failed", path=str(self.path))
+            _log.error("{path} cannot be read: {why}", path=str(self.path), why=str(error))
             raise TemporaryFailure("The mail store cannot be read now") from error
         finally:
             if connection is not None:
@@ -305,12 +305,13 @@ class Database:
                     if time.monotonic() > deadline:
                         break
         except Exception as error:
-            _log.failure("Writing {path} failed", path=str(self.path))
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
             if not is_storage_failure(error):
+                _log.failure("Writing {path} failed", path=str(self.path))
                 raise
+            _log.error("{path} cannot be written: {why}", path=str(self.path), why=str(error))
             raise TemporaryFailure("The mail store cannot be written to now") from error
         return outcomes
 
