@@ -1,6 +1,6 @@
 """The `[jmap]` section."""
 
-from typing import Any
+from typing import Any, Literal
 
 from attrs import field, frozen
 from attrs.validators import deep_iterable, optional
@@ -285,6 +285,20 @@ class JmapSettings:
         metadata=doc(
             "What the URL of the WebSocket in the session object begins with.",
             default="what the other URLs begin with, `ws` for `http`",
+        ),
+    )
+    dynamic_prefix: bool = field(
+        default=False,
+        metadata=doc(
+            "Whether `server.trusted-proxies` say with a request for the session what its URLs "
+            "begin with: `X-JMAP-PREFIX`, for all of them, and `X-JMAP-WEBSOCKET-PREFIX`."
+        ),
+    )
+    default_version: Literal["rfc-8621"] = field(
+        default="rfc-8621",
+        metadata=doc(
+            "The version of JMAP for clients that do not ask for one, as in "
+            "`Accept: application/json; jmapVersion=rfc-8621`."
         ),
     )
     user_provisioning: bool = field(

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection: twisted.web's channel, made to last under abuse.
 
-twisted.web bounds the head of a request (16 KiB in all and 500 fields, else a
-bare 400) and ends a connection on which nothing arrives.  Added here:
+twisted.web bounds the head of a request (16 KiB in all and 500 fields, else 400)
+and ends a connection on which nothing arrives.  Added here:
 
 - a request has a deadline, so that a peer that drips octets cannot stay for ever;
 - reading can be held, so that a body is taken only when somebody wants it;
@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from mailhive.auth.throttle import network
+from mailhive.http.head import is_well_formed
 
 if TYPE_CHECKING:
     from mailhive.http.request import Request
@@ -82,14 +83,25 @@ class Channel(HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         request = cast("Request", self.requests[-1])
-        if request.header(b"transfer-encoding") and request.header(b"content-length"):
-            # RFC 9112 §6.1: how long the body is would be a matter of taste.
-            self._deaf = True
+        if not is_well_formed(request.request_line, request.requestHeaders):
             self._respondToBadRequestAndDisconnect()
             return
         # The body asks for its 100 itself, so twisted.web must not see this.
         request.take_expectation()
         super().allHeadersReceived()
+
+    def headerReceived(self, line: bytes) -> bool:
+        try:
+            return super().headerReceived(line)
+        except ValueError:  # a Content-Length of thousands of digits
+            self._respondToBadRequestAndDisconnect()
+            return False
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """Of twisted.web: what it does about a request that it cannot read."""
+        self._deaf = True
+        cast(ITCPTransport, self.transport).write(self.site.bad_request)
+        self.loseConnection()
 
     def allContentReceived(self) -> None:
         if self._deaf:  # the body ended in the very data that it was refused for

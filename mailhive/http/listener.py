@@ -9,10 +9,11 @@ from mailhive.auth.chain import Chain
 from mailhive.config.fields import doc
 from mailhive.config.units import Duration, Size
 from mailhive.http.cors import Cors
+from mailhive.http.forwarded import Proxies
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
 from mailhive.http.site import JmapSite
-from mailhive.http.urls import API
+from mailhive.http.urls import API, Prefixes
 from mailhive.interfaces.listener import IListenerFactory
 from mailhive.registry import Provider
 
@@ -60,7 +61,8 @@ class JmapListenerSettings:
         default=1_000,
         validator=_positive,
         metadata=doc(
-            "The same for one IPv4 address or one IPv6 /64 network. Behind a proxy, all are its."
+            "The same for one IPv4 address or one IPv6 /64 network. Those of "
+            "`server.trusted-proxies` are not counted."
         ),
     )
 
@@ -73,17 +75,21 @@ class JmapListener:
 
     def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> JmapSite:
         settings: JmapListenerSettings = listener.settings
+        jmap, server = services.config.jmap, services.config.server
         routes = Routes(
             Gate(Chain(services.strategies), services.tickets, services.offload),
             services.jmap_api,
             services.blobs,
             services.hub,
             reactor=reactor,
-            prefix=_prefix(services.config.jmap.url_prefix, listener.base_url),
-            scheme="https" if listener.tls == "implicit" else "http",
+            prefixes=Prefixes(
+                _prefix(jmap.url_prefix, listener.base_url),
+                _prefix(jmap.websocket_url_prefix, None),
+                "https" if listener.tls == "implicit" else "http",
+                jmap.dynamic_prefix,
+            ),
             patience=settings.idle_timeout,
-            websocket=services.config.jmap.websocket,
-            websocket_prefix=_prefix(services.config.jmap.websocket_url_prefix, None),
+            websocket=jmap.websocket,
         )
         return JmapSite(
             {API.encode(): ApiResource(routes)},
@@ -91,8 +97,9 @@ class JmapListener:
             name=name,
             reactor=reactor,
             before_drain=routes.end_streams,
-            headers=services.config.jmap.http.headers,
-            cors=Cors(services.config.jmap.http.origins),
+            headers=jmap.http.headers,
+            cors=Cors(jmap.http.origins),
+            proxies=Proxies(server.trusted_proxies, server.forwarded_fields),
             idle_timeout=settings.idle_timeout,
             request_timeout=settings.request_timeout,
             minimum_rate=settings.minimum_rate,

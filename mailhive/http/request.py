@@ -1,5 +1,6 @@
 """A request that starts with its headers and whose body is read on demand."""
 
+from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -11,6 +12,7 @@ from twisted.web import server
 from twisted.web.http import SWITCHING
 
 from mailhive.http.body import HIGH_WATER, Body
+from mailhive.http.head import origin_form
 from mailhive.http.reply import INTERNAL_ERROR, Reply
 
 if TYPE_CHECKING:
@@ -75,18 +77,24 @@ class Request(server.Request):
         self.body = Body(self.channel, length, expects_continue=self.expects_continue)
         if length != 0:
             self._begun = True
-            super().requestReceived(*self.request_line.split(b" "))
+            self._begin(*self.request_line.split(b" "))
 
     def handleContentChunk(self, data: bytes) -> None:
         self.body.data_received(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         if not self._begun:
-            super().requestReceived(command, path, version)
+            self._begin(command, path, version)
             return
         self.body.ended()
         if self._unfinished:
             super().finish()
+
+    def _begin(self, command: bytes, target: bytes, version: bytes) -> None:
+        path, host = origin_form(target)
+        if host is not None:  # it goes before the header field (RFC 9112 §3.2.2)
+            self.requestHeaders.setRawHeaders(b"host", [host])
+        super().requestReceived(command, path, version)
 
     def connectionLost(self, reason: Failure) -> None:
         self.gone = True
@@ -151,15 +159,20 @@ class Request(server.Request):
             self._answered = True
             self.channel.abort()
 
-    @property
+    @cached_property
     def peer(self) -> str:
-        """The client's address."""
-        return getattr(self.client, "host", "unix")
+        """The client's address, as far as trusted proxies tell it."""
+        return self.site.proxies.client(self.connected_from, self.header)
 
     @property
     def connected_from(self) -> str:
         """The address of whoever opened the connection: the client, or a proxy."""
         return getattr(self.client, "host", "unix")
+
+    @property
+    def is_from_proxy(self) -> bool:
+        """May fields be believed that only proxies set?"""
+        return self.site.proxies.is_trusted(self.connected_from)
 
     def is_decodable(self) -> bool:
         """Are path and host text?"""

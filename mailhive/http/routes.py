@@ -25,7 +25,7 @@ from mailhive.http.urls import (
     TICKET,
     WEBSOCKET,
     WELL_KNOWN,
-    session_urls,
+    Prefixes,
 )
 from mailhive.http.websocket import JmapSocket, SocketFactory
 from mailhive.jmap.envelope import encode_json
@@ -59,11 +59,9 @@ class Routes:
     """What one listener serves.
 
     `api` is the `JmapApi`, `blobs` the `IBlobStore` that uploads go to, `hub` the
-    `PushHub`.  `prefix`
-    begins the URLs of the session; None means localhost and the port the client
-    came to, and never what its Host header says; `websocket_prefix` is the same
-    for the URL of the WebSocket, whose settings are `websocket`.  A client that takes nothing
-    of a download for `patience` seconds is dropped.
+    `PushHub`, `prefixes` what the URLs of the session begin with, `websocket` the settings
+    of WebSockets.  A client that takes nothing of a download for `patience` seconds is
+    dropped.
     """
 
     app = Klein()
@@ -78,19 +76,15 @@ class Routes:
         hub: Any,
         *,
         reactor: IReactorTime,
-        prefix: str | None = None,
-        scheme: str = "http",
+        prefixes: Prefixes | None = None,
         patience: float = 60.0,
         websocket: JmapWebSocket | None = None,
-        websocket_prefix: str | None = None,
     ) -> None:
         self.gate = gate
         self._api = api
         self._blobs = blobs
         self._reactor = reactor
-        self._prefix = prefix
-        self._websocket_prefix = websocket_prefix
-        self._scheme = scheme
+        self._prefixes = prefixes or Prefixes()
         self._patience = patience
         self._requests = Slots(api.limits.concurrent_requests, "maxConcurrentRequests")
         self._hub = hub
@@ -105,10 +99,7 @@ class Routes:
     @route
     async def session(self, request: Request, principal: Principal) -> Reply:
         """RFC 8620 §2.  The well-known URL answers itself: redirects lose credentials."""
-        prefix = self._prefix
-        if prefix is None:
-            prefix = f"{self._scheme}://localhost:{request.getHost().port}"
-        body = await self._api.session(principal, session_urls(prefix, self._websocket_prefix))
+        body = await self._api.session(principal, self._prefixes.urls(request))
         return Reply(body, headers=_SESSION_HEADERS)
 
     @route

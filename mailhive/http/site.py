@@ -16,8 +16,10 @@ from twisted.web.server import NOT_DONE_YET, Site
 from mailhive.auth.throttle import network
 from mailhive.http.channel import Channel
 from mailhive.http.cors import PREFLIGHT, Cors, completed
+from mailhive.http.forwarded import Proxies
 from mailhive.http.reply import Reply, plain_problem
 from mailhive.http.request import Request
+from mailhive.http.version import VERSIONS, knows_version
 
 __all__ = ["FixedReply", "JmapSite"]
 
@@ -44,6 +46,9 @@ class FixedReply(Resource):
 
 _PREFLIGHT = FixedReply(PREFLIGHT)
 _UNDECODABLE = FixedReply(plain_problem(400, "Path and Host must be UTF-8."))
+_UNKNOWN_VERSION = FixedReply(
+    plain_problem(400, f"The jmapVersion of Accept must be one of: {', '.join(VERSIONS)}.")
+)
 
 
 class _Refusal(Protocol):
@@ -58,12 +63,12 @@ class JmapSite(Site):
 
     `headers` are added to every answer: `Cache-Control` and `Vary` to what the
     answer says itself, any other in place of a field of that name.  `cors` is which
-    pages of other origins may read answers.
+    pages of other origins may read answers, `proxies` who may say whose request it is.
 
     A connection may be silent for `idle_timeout` seconds; a request must be in
     after `request_timeout` seconds and one more for each `minimum_rate` octets.
     More than `max_connections`, or `max_connections_per_address` of one IPv4 address
-    or IPv6 /64, are cut at once.
+    or IPv6 /64 that is not a trusted proxy's, are cut at once.
     `before_drain()` ends requests that would never end by themselves.
 
     One event is logged for each request, without headers and query, as both may
@@ -83,6 +88,7 @@ class JmapSite(Site):
         reactor: IReactorTime,
         headers: Iterable[tuple[str, str]] = (),
         cors: Cors | None = None,
+        proxies: Proxies | None = None,
         idle_timeout: float = 60.0,
         request_timeout: float = 60.0,
         minimum_rate: int = 1_000,
@@ -101,6 +107,8 @@ class JmapSite(Site):
             for name, value in headers
         ]
         self._cors = cors or Cors()
+        self.proxies = proxies or Proxies()
+        self.bad_request = self._bad_request()
         self._request_timeout = request_timeout
         self._minimum_rate = minimum_rate
         self._max_connections = max_connections
@@ -120,18 +128,20 @@ class JmapSite(Site):
         """Nothing was started."""
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        client = network(getattr(addr, "host", "unix"))
-        if (
-            len(self.channels) < self._max_connections
-            and self._per_network[client] < self._max_connections_per_address
+        peer = getattr(addr, "host", "unix")
+        if len(self.channels) < self._max_connections and (
+            self._per_network[network(peer)] < self._max_connections_per_address
+            or self.proxies.is_trusted(peer)
         ):
             return super().buildProtocol(addr)
-        _log.info("{listener}: too many connections", listener=self.name, peer=client)
+        _log.info("{listener}: too many connections", listener=self.name, peer=peer)
         return _Refusal()
 
     def getResourceFor(self, request: Request) -> IResource:
         if request.method == b"OPTIONS":
             return _PREFLIGHT
+        if not knows_version(request.header(b"accept")):
+            return _UNKNOWN_VERSION
         resource = self._resources.get(request.path)
         if resource is not None:
             return resource
@@ -149,6 +159,9 @@ class JmapSite(Site):
         """Complete the headers of an answer to `request`."""
         headers.setRawHeaders(b"Server", [b"mailhive"])
         self._cors.add(headers, request.method, request.getHeader(b"origin"))
+        self._add_configured(headers)
+
+    def _add_configured(self, headers: Headers) -> None:
         replaced = set()
         for key, name, value in self._headers:
             if key in _JOINED or key in replaced:
@@ -156,6 +169,21 @@ class JmapSite(Site):
             else:
                 headers.setRawHeaders(name, [value])
                 replaced.add(key)
+
+    def _bad_request(self) -> bytes:
+        """The whole answer to a request that cannot be read."""
+        reply = plain_problem(400, "This is not HTTP/1.1 as RFC 9112 has it.")
+        headers = Headers({b"Server": [b"mailhive"], b"Content-Type": [reply.media_type]})
+        for name, value in reply.headers:
+            headers.addRawHeader(name, value)
+        self._cors.add(headers, b"GET", None)
+        self._add_configured(headers)
+        headers.setRawHeaders(b"Connection", [b"close"])
+        headers.setRawHeaders(b"Content-Length", [b"%d" % len(reply.body)])
+        lines = [
+            name + b": " + value for name, values in headers.getAllRawHeaders() for value in values
+        ]
+        return b"\r\n".join([b"HTTP/1.1 400 Bad Request", *lines, b"", reply.body])
 
     def log(self, request: Request) -> None:  # type: ignore[override]
         self.log_request(request)

@@ -1,9 +1,25 @@
 """Where the resources are: paths, and the absolute URLs of the session (RFC 8620 §2)."""
 
+from collections.abc import Callable
+
+from attrs import frozen
+
 from mailhive.auth.tickets import LIFE
+from mailhive.config.fields import absolute_url, websocket_url
+from mailhive.http.request import Request
+from mailhive.jmap.errors import RequestError
 from mailhive.jmap.session import SessionUrls
 
-__all__ = ["API", "EVENT_SOURCE", "SESSION", "TICKET", "WEBSOCKET", "WELL_KNOWN", "session_urls"]
+__all__ = [
+    "API",
+    "EVENT_SOURCE",
+    "SESSION",
+    "TICKET",
+    "WEBSOCKET",
+    "WELL_KNOWN",
+    "Prefixes",
+    "session_urls",
+]
 
 WELL_KNOWN = "/.well-known/jmap"
 SESSION = "/jmap/session"
@@ -32,3 +48,42 @@ def session_urls(prefix: str, websocket_prefix: str | None = None) -> SessionUrl
         ticket=prefix + TICKET,
         ticket_life=LIFE,
     )
+
+
+@frozen
+class Prefixes:
+    """What the URLs of a listener begin with.
+
+    `prefix` None means localhost and the port that the client came to, and never what its
+    Host header says; `websocket` None follows from it.  Where they are `dynamic`, a trusted
+    proxy says them with each request for the session.
+    """
+
+    prefix: str | None = None
+    websocket: str | None = None
+    scheme: str = "http"
+    dynamic: bool = False
+
+    def urls(self, request: Request) -> SessionUrls:
+        """The URLs for the client of a request; `RequestError` 400 for one that is none."""
+        prefix, websocket = self.prefix, self.websocket
+        if prefix is None:
+            prefix = f"{self.scheme}://localhost:{request.getHost().port}"
+        if self.dynamic and request.is_from_proxy:
+            given = _url(request, "X-JMAP-PREFIX", absolute_url)
+            given_websocket = _url(request, "X-JMAP-WEBSOCKET-PREFIX", websocket_url)
+            if given is not None:
+                prefix, websocket = given, None
+            websocket = given_websocket or websocket
+        return session_urls(prefix, websocket)
+
+
+def _url(request: Request, name: str, check: Callable[..., None]) -> str | None:
+    url = request.header(name.encode())
+    if url is None:
+        return None
+    try:
+        check(None, None, url)
+    except ValueError as error:
+        raise RequestError(None, f"{name}: {error}") from None
+    return url.rstrip("/")

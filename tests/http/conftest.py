@@ -1,7 +1,7 @@
 """A JMAP listener over an API in memory, reached in memory or through a socket."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 
@@ -25,7 +26,7 @@ from mailhive.http.cors import Cors
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
 from mailhive.http.site import JmapSite
-from mailhive.http.urls import API
+from mailhive.http.urls import API, Prefixes
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.limits import Limits
 from mailhive.model.principal import Principal
@@ -97,6 +98,7 @@ class MemoryApi:
                 "uploadUrl": urls.upload,
                 "downloadUrl": urls.download,
                 "eventSourceUrl": urls.event_source,
+                "webSocket": urls.websocket,
                 "username": principal.name,
                 "primaryAccounts": {"urn:ietf:params:jmap:mail": "Aalice"},
             }
@@ -133,9 +135,11 @@ class MemoryChain:
         self.gate: Deferred[None] | None = None
         self.error: Exception | None = None
         self.asked = 0
+        self.seen: list[tuple[str, str]] = []  # client, and who opened its connection
 
     async def authenticate(self, headers: Any, peer: str) -> Grant:
         self.asked += 1
+        self.seen.append((peer, headers.connected_from))
         if self.gate is not None:
             await self.gate
         if self.error is not None:
@@ -165,7 +169,7 @@ def make_server(
     reactor: Any,
     limits: Limits | None = None,
     *,
-    prefix: str | None = None,
+    prefixes: Prefixes | None = None,
     headers: tuple[tuple[str, str], ...] = (),
     **settings: Any,
 ) -> Server:
@@ -181,7 +185,7 @@ def make_server(
         blobs,
         None,
         reactor=reactor,
-        prefix=prefix,
+        prefixes=prefixes,
     )
     site = JmapSite(
         {API.encode(): ApiResource(routes)},
@@ -281,6 +285,20 @@ def server(clock: Clock) -> Server:
 @pytest.fixture
 def wire(server: Server) -> Wire:
     return Wire(server)
+
+
+@pytest.fixture
+def events() -> Iterator[list[dict[str, Any]]]:
+    """The events of requests, in the order in which they were logged."""
+    found: list[dict[str, Any]] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        if event.get("log_namespace", "").startswith("mailhive.http."):
+            found.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    yield found
+    globalLogPublisher.removeObserver(observe)
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_a_head_beyond_the_limits_ends_the_connection(wire, head):
     wire.send(head)
     assert wire.transport.disconnecting
     assert b"Traceback" not in wire.received
-    assert wire.received in (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    assert wire.received == b"" or wire.take()[0] == 400
 
 
 def test_a_malformed_chunk_leaves_nothing(server, wire, tools):
@@ -250,5 +250,6 @@ def test_a_body_of_two_lengths_is_refused(wire, tools, coding, length):
         + b"0\r\n\r\n"
         + tools.request("POST", "/jmap/api", b"2", **JSON)
     )
-    assert wire.received == b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    assert wire.take()[0] == 400
+    assert not wire.received
     assert wire.transport.disconnecting

@@ -11,10 +11,12 @@ from mailhive.app import Listener
 from mailhive.auth.errors import AuthenticationFailed
 from mailhive.config.fields import HttpHeader
 from mailhive.config.jmap import JmapHttp, JmapSettings
+from mailhive.config.settings import ServerSettings
 from mailhive.config.units import Duration, Size
 from mailhive.http.listener import PROVIDER, JmapListenerSettings
 from mailhive.interfaces.authentication import IAuthenticationStrategy
 from mailhive.interfaces.listener import IListenerFactory
+from mailhive.model.networks import Networks
 from mailhive.model.principal import Principal
 from mailhive.registry import provider
 
@@ -40,6 +42,7 @@ class Tokens:
 @frozen
 class Config:
     jmap: JmapSettings
+    server: ServerSettings
 
 
 @frozen
@@ -59,13 +62,29 @@ class Services:
 def make(server, clock):
     """A site made by the listener, over the API of the in-memory server."""
 
-    def make(*, base_url=None, tls="none", settings=None, url_prefix=None, headers=(), origins=()):
+    def make(
+        *,
+        base_url=None,
+        tls="none",
+        settings=None,
+        headers=(),
+        origins=(),
+        proxies=(),
+        forwarded_fields=("X-Forwarded-For", "Forwarded", "X-Real-IP"),
+        **jmap_settings,
+    ):
         maker = PROVIDER.build(settings or JmapListenerSettings(), None)
         listener = Listener("jmap", tls, base_url, settings or JmapListenerSettings())
         http = JmapHttp(headers=headers, allowed_origins=origins)
-        jmap = JmapSettings(directory="memory", url_prefix=url_prefix, http=http)
+        jmap = JmapSettings(directory="memory", http=http, **jmap_settings)
+        config = Config(
+            jmap,
+            ServerSettings(
+                trusted_proxies=Networks.parse(proxies), forwarded_fields=forwarded_fields
+            ),
+        )
         server.site = maker.make_factory(
-            "jmap", listener, Services(Config(jmap), server.api, server.blobs), clock
+            "jmap", listener, Services(config, server.api, server.blobs), clock
         )
         return server
 

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
 from mailhive.errors import AccountNotFound, TemporaryFailure
+from mailhive.http.urls import Prefixes
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.limits import Limits
 
@@ -69,7 +70,7 @@ def test_head_has_the_headers_of_get(wire, tools, path):
 
 
 def test_session_urls_have_the_configured_prefix(clock, tools):
-    server = tools.make_server(clock, prefix="https://mail.example/base")
+    server = tools.make_server(clock, prefixes=Prefixes("https://mail.example/base"))
     wire = tools.wire(server).send(tools.request("GET", "/jmap/session", host="evil.example"))
     assert msgspec.json.decode(wire.take()[2])["apiUrl"] == "https://mail.example/base/jmap/api"
 
