@@ -23,6 +23,7 @@ from mailhive.auth.users import Users
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
 from mailhive.edge.certificates import Certificates
+from mailhive.edge.proxied import Proxied
 from mailhive.errors import TemporaryFailure
 from mailhive.fetch.client import Fetcher
 from mailhive.fetch.guard import Guard
@@ -310,7 +311,10 @@ def _factory(name: str, listener: ListenerSettings, services: Services, reactor:
         reactor,
     )
     if listener.tls == "implicit":
-        return _Tls(context_factory, factory)
+        factory = _Tls(context_factory, factory)
+    if listener.proxy_protocol:
+        is_trusted = services.config.server.trusted_proxies.contains
+        factory = Proxied(factory, is_trusted, name=name, reactor=reactor)
     return factory
 
 
