@@ -56,8 +56,8 @@ _log = Logger()
 class BuildContext:
     """What a provider's `build` may use.
 
-    `offload(function, *arguments)` runs something on a thread and returns its
-    Deferred.  The others are there for authentication
+    `name` is that of its table.  `offload(function, *arguments)` runs something on a
+    thread and returns its Deferred.  The others are there for authentication
     strategies only: the `IDirectory`, an `auth.users.Users` of it, the `Throttle` that
     all logins share, the `TokenKey` of our own tokens, the trusted proxies, and a
     `fetch.Fetcher`.
@@ -66,6 +66,7 @@ class BuildContext:
     reactor: Any
     data_dir: Path
     offload: Callable[..., Deferred[Any]]
+    name: str = ""
     directory: Any = None
     users: Users | None = None
     throttle: Throttle | None = None
@@ -288,7 +289,7 @@ def _web_push(
 
 
 def _build(table: Any, context: BuildContext) -> Any:
-    return table.provider.build(table.settings, context)
+    return table.provider.build(table.settings, evolve(context, name=table.name))
 
 
 def _factory(name: str, listener: ListenerSettings, services: Services, reactor: Any) -> Any:

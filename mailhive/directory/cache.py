@@ -18,7 +18,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from zope.interface import implementer
 
@@ -143,6 +143,9 @@ class CachedDirectory:
     def _keep(self, answer: Any, key: tuple[str, Any], asked: float) -> Any:
         if answer:
             self._found.put(key, answer, asked)
+            if key[0] == "authenticate":  # by a password that may be newer than what is kept
+                known = evolve(answer, credential="")
+                self._found.put(("principal", answer.name), known, asked)
         elif key[0] != "authenticate":
             self._missing.put(key, answer, asked)
         return answer

@@ -5,8 +5,6 @@ at once on the reactor thread, so that whatever was committed holds from the nex
 request on.  Lists, which may be long, are followed on a thread.
 """
 
-import os
-from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -19,9 +17,9 @@ from zope.interface import implementer
 
 from mailhive.config.fields import doc
 from mailhive.directory.editor import Editor
-from mailhive.directory.password import PasswordVerifier
+from mailhive.directory.password import PasswordVerifier, made_up
 from mailhive.directory.resolve import find_login, find_name, is_local, reached_by
-from mailhive.directory.schemes import COST, credential_of, hashed, is_outdated
+from mailhive.directory.schemes import credential_of, hashed, is_outdated
 from mailhive.directory.tables import SCHEMA, Tables, Unbounded
 from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.directory import IDirectory, IRemovals
@@ -58,7 +56,7 @@ class InternalDirectory:
         self._offload = offload
         self._verifier = PasswordVerifier(offload, clock)
         self._rehashing: set[str] = set()
-        self._decoy = _decoy()
+        self._decoy = made_up()
         self._lock = Lock()  # of the connection that threads use
         self._waiting: Connection | None = None
         self._inline: Connection | None = None
@@ -174,15 +172,6 @@ def _entry_or_decoy(tables: Tables, login: str) -> tuple[Any, str | None]:
     if entry is None or entry.secret is None:
         return None, tables.decoy(login)
     return entry, None
-
-
-def _decoy() -> str:
-    """A hash at our cost that no password has."""
-    salt, digest = (b64encode(os.urandom(n)).decode().rstrip("=") for n in (16, 32))
-    return (
-        f"$argon2id$v=19$m={COST.memory_cost},t={COST.time_cost},p={COST.parallelism}"
-        f"${salt}${digest}"
-    )
 
 
 def build(settings: InternalSettings, context: Any) -> InternalDirectory:

@@ -9,17 +9,18 @@ told from with the key gone.
 """
 
 import os
-from collections import OrderedDict
+from base64 import b64encode
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
 
-from mailhive.directory.schemes import is_plain_text, matches, scheme_of
+from mailhive.directory.schemes import COST, is_plain_text, matches, scheme_of
 from mailhive.errors import TemporaryFailure
 
-__all__ = ["PasswordVerifier", "decoy"]
+__all__ = ["Decoys", "PasswordVerifier", "decoy", "made_up"]
 
 _REMEMBERED = 10_000  # right passwords
 _REMEMBER = 300.0  # seconds
@@ -37,6 +38,39 @@ def decoy(secrets: list[str]) -> str | None:
         by_scheme.setdefault(scheme_of(secret), []).append(secret)
     by_scheme.pop(None, None)
     return max(by_scheme.values(), key=len)[0] if by_scheme else None
+
+
+def made_up() -> str:
+    """A hash at our cost that no password has."""
+    salt, digest = (b64encode(os.urandom(n)).decode().rstrip("=") for n in (16, 32))
+    return (
+        f"$argon2id$v=19$m={COST.memory_cost},t={COST.time_cost},p={COST.parallelism}"
+        f"${salt}${digest}"
+    )
+
+
+class Decoys:
+    """Secrets to check for logins that do not exist, of a directory that shows few at a time.
+
+    One of the scheme that most of those have that were seen.
+    """
+
+    def __init__(self) -> None:
+        self._first = made_up()
+        self._seen: Counter[str] = Counter()
+        self._latest: dict[str, str] = {}
+
+    def saw(self, secret: str) -> None:
+        """Note the secret of somebody who exists."""
+        scheme = scheme_of(secret)
+        if scheme is not None:
+            self._seen[scheme] += 1
+            self._latest.setdefault(scheme, secret)
+
+    def secret(self) -> str:
+        """The one to check."""
+        usual = self._seen.most_common(1)
+        return self._latest[usual[0][0]] if usual else self._first
 
 
 class PasswordVerifier:

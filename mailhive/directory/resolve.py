@@ -13,7 +13,7 @@ from mailhive.model.addresses import (
 )
 from mailhive.model.principal import Principal
 
-__all__ = ["Entry", "Holdings", "find_login", "find_name", "is_local", "reached_by"]
+__all__ = ["Entry", "Holdings", "candidates", "find_login", "find_name", "is_local", "reached_by"]
 
 
 @frozen
@@ -59,18 +59,29 @@ def find_login(holdings: Holdings, login: str) -> Entry | None:
     return entry if entry is not None and entry.principal.type == "individual" else None
 
 
-def reached_by(holdings: Holdings, address: str) -> tuple[Principal, ...]:
-    """The individuals and groups that mail to an address goes to."""
+def candidates(
+    address: str, *, subaddressing: bool = True, catch_all: bool = True
+) -> tuple[str, ...]:
+    """The canonical addresses that mail to one may be for: the first that somebody has."""
     canonical = canonical_address(address)
-    if canonical is None:
-        return ()
-    local, domain = split(canonical)
-    if not local:
+    local, domain = split(canonical or "")
+    if canonical is None or not local:
         return ()
     base, mark, _ = local.partition("+")
-    candidates = [canonical, f"{base}@{domain}" if mark and base else None, f"@{domain}"]
-    for candidate in candidates:
-        if candidate is not None and (names := holdings.reached(candidate)):
+    found = [canonical]
+    if subaddressing and mark and base:
+        found.append(f"{base}@{domain}")
+    if catch_all:
+        found.append(f"@{domain}")
+    return tuple(found)
+
+
+def reached_by(
+    holdings: Holdings, address: str, *, subaddressing: bool = True
+) -> tuple[Principal, ...]:
+    """The individuals and groups that mail to an address goes to."""
+    for candidate in candidates(address, subaddressing=subaddressing):
+        if names := holdings.reached(candidate):
             return _with_accounts(holdings, names)
     return ()
 

@@ -1,7 +1,14 @@
-"""Stored passwords: which schemes are known, and does this password fit?"""
+"""Stored passwords: which schemes are known, and does this password fit?
+
+A hash begins with what says its scheme: `$6$` as crypt has it, or `{SSHA512}` as
+LDAP (RFC 2307 §5.3) and Dovecot have it, in any case.  Dovecot's names for the
+hashes of crypt, its PBKDF2 and its `.HEX` and `.B64` are understood.
+"""
 
 import hmac
 import re
+from base64 import b64decode, b64encode
+from binascii import unhexlify
 from hashlib import blake2b
 
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -12,6 +19,7 @@ from passlib.context import CryptContext
 __all__ = [
     "credential_of",
     "hashed",
+    "is_marked",
     "is_outdated",
     "is_plain_text",
     "matches",
@@ -34,6 +42,7 @@ _SCHEMES = {
     "sha1_crypt": "$sha1$",
     "md5_crypt": "$1$",
     "apr_md5_crypt": "$apr1$",
+    "phpass": "$P$",
     "ldap_sha512_crypt": "{CRYPT}",
     "ldap_sha256_crypt": "{CRYPT}",
     "ldap_bcrypt": "{CRYPT}",
@@ -45,14 +54,36 @@ _SCHEMES = {
     "ldap_salted_sha512": "{SSHA512}",
     "ldap_salted_sha256": "{SSHA256}",
     "ldap_salted_sha1": "{SSHA}",
+    "hex_sha512": "{SHA512}",
+    "hex_sha256": "{SHA256}",
     "ldap_sha1": "{SHA}",
     "ldap_salted_md5": "{SMD5}",
     "ldap_md5": "{MD5}",
 }
 _CONTEXT = CryptContext(schemes=list(_SCHEMES))
-_SHA512_CRYPT = re.compile(r"\{SHA(256|512)-CRYPT\}", re.ASCII)  # Dovecot's name for $5$ and $6$
+_MARK = re.compile(r"\{([A-Z0-9-]+)(?:\.(HEX|B64|BASE64))?\}", re.ASCII | re.IGNORECASE)
 _LOOKS_HASHED = re.compile(r"\$[A-Za-z0-9-]+\$|\{[A-Za-z0-9.-]+\}", re.ASCII)
-_PLAIN = "{PLAIN}"
+_PLAIN = re.compile(r"\{(PLAIN|CLEAR|CLEARTEXT)\}", re.ASCII | re.IGNORECASE)
+#: Marks before a hash that says by itself what it is.
+_BEFORE_CRYPT = frozenset(
+    {"ARGON2", "ARGON2I", "ARGON2ID", "BLF-CRYPT", "MD5-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT"}
+)
+#: Marks before a digest, with the one that the library knows, and the octets of the digest.
+_DIGESTS = {
+    "SSHA512": ("{SSHA512}", 64),
+    "SSHA256": ("{SSHA256}", 32),
+    "SSHA": ("{SSHA}", 20),
+    "SHA512": ("", 64),
+    "SHA256": ("", 32),
+    "SHA1": ("{SHA}", 20),
+    "SHA": ("{SHA}", 20),
+    "SMD5": ("{SMD5}", 16),
+    "LDAP-MD5": ("{MD5}", 16),
+    "PLAIN-MD5": ("{MD5}", 16),
+    "MD5": ("{MD5}", 16),
+}
+_PBKDF2 = re.compile(r"\$1\$([^$]+)\$(\d{1,9})\$([0-9a-f]{40})", re.ASCII | re.IGNORECASE)
+_PHPASS_LENGTH = 34
 _BCRYPT_OCTETS = 72  # all that bcrypt looks at; its library refuses more
 
 #: How passwords are hashed here.
@@ -63,19 +94,26 @@ assert COST.type is Type.ID
 LONGEST_PASSWORD = 1024
 
 
-def _bare(secret: str) -> str:
-    prefix = _SHA512_CRYPT.match(secret)
-    return secret[prefix.end() :] if prefix else secret
-
-
 def is_plain_text(secret: str) -> bool:
     """Is the secret the password itself?  `{PLAIN}` marks one that looks like a hash."""
-    return secret.startswith(_PLAIN) or _LOOKS_HASHED.match(secret) is None
+    return _PLAIN.match(secret) is not None or _LOOKS_HASHED.match(secret) is None
+
+
+def is_marked(secret: str) -> bool:
+    """Does the secret say what it is: a hash that is known, or plain text by `{PLAIN}`?"""
+    return _PLAIN.match(secret) is not None or scheme_of(secret) is not None
 
 
 def scheme_of(secret: str) -> str | None:
     """The name of the scheme that a secret is hashed by; None for plain text or an unknown one."""
-    return None if is_plain_text(secret) else _CONTEXT.identify(_bare(secret))
+    if is_plain_text(secret):
+        return None
+    bare = _bare(secret)
+    for scheme in ("hex_sha512", "hex_sha256"):  # any such text would be taken for one
+        if _CONTEXT.handler(scheme).identify(bare):
+            return scheme if _MARK.match(secret) else None
+    found: str | None = _CONTEXT.identify(bare)
+    return found
 
 
 def credential_of(secret: str) -> str:
@@ -84,16 +122,56 @@ def credential_of(secret: str) -> str:
     return f"password:{blake2b(octets, digest_size=16, person=b'mailhive').hexdigest()}"
 
 
+def _bare(secret: str) -> str:
+    """A hash as the library knows it; as it is if it cannot be understood."""
+    mark = _MARK.match(secret)
+    if mark is None:
+        return secret
+    name, encoding, rest = mark[1].upper(), (mark[2] or "").upper(), secret[mark.end() :]
+    if name in _BEFORE_CRYPT or (name == "MD5" and rest.startswith("$1$")):
+        return rest
+    if name in _DIGESTS:
+        return _digest(name, encoding, rest) or secret
+    if name == "PBKDF2" and (dovecot := _PBKDF2.fullmatch(rest)):
+        salt, rounds, digest = dovecot.groups()
+        return f"$pbkdf2${rounds}${_ab64(salt.encode())}${_ab64(unhexlify(digest))}"
+    return f"{{{name}}}{rest}"
+
+
+def _digest(name: str, encoding: str, text: str) -> str | None:
+    """A digest, with its salt behind it, in the encoding that the library knows."""
+    mark, size = _DIGESTS[name]
+    try:
+        if encoding == "HEX" or (name == "PLAIN-MD5" and not encoding):
+            octets = unhexlify(text)
+        else:
+            octets = b64decode(text, validate=True)
+    except ValueError:
+        return None
+    if mark:
+        return mark + b64encode(octets).decode()
+    return octets.hex() if len(octets) == size else None
+
+
+def _plain(secret: str) -> str:
+    mark = _PLAIN.match(secret)
+    return secret[mark.end() :] if mark else secret
+
+
+def _ab64(octets: bytes) -> str:
+    return b64encode(octets).decode().rstrip("=").replace("+", ".")
+
+
 def secret_problem(secret: str) -> str | None:
     """What is wrong with a stored secret and what is allowed; None if nothing is.
 
     Repeats nothing of the secret.
     """
     if is_plain_text(secret):
-        return None if secret.removeprefix(_PLAIN) else "is empty; allowed is a hash or a password"
+        return None if _plain(secret) else "is empty; allowed is a hash or a password"
     scheme = scheme_of(secret)
     if scheme is None:
-        allowed = " ".join(dict.fromkeys([*_SCHEMES.values(), _PLAIN]))
+        allowed = " ".join(dict.fromkeys([*_SCHEMES.values(), "{PLAIN}"]))
         return f"is hashed by a scheme that is not known; allowed are those of {allowed}"
     try:
         complete = _has_digest(scheme, _bare(secret))
@@ -111,7 +189,7 @@ def matches(secret: str, password: str) -> bool:
     if len(octets) > LONGEST_PASSWORD:
         return False
     if is_plain_text(secret):
-        stored = secret.removeprefix(_PLAIN).encode("utf-8", "surrogatepass")
+        stored = _plain(secret).encode("utf-8", "surrogatepass")
         return hmac.compare_digest(stored, octets)
     scheme = scheme_of(secret)
     if scheme is None:
@@ -155,6 +233,10 @@ def password_problem(password: str) -> str | None:
 def _has_digest(scheme: str, secret: str) -> bool:
     """Does a hash go on to its end?  Reads it, but computes none; ValueError if it cannot."""
     handler = _CONTEXT.handler(scheme)
+    if scheme in ("hex_sha512", "hex_sha256"):
+        return True
+    if scheme == "phpass":
+        return len(secret) == _PHPASS_LENGTH
     if scheme in ("ldap_sha1", "ldap_md5"):  # these look at themselves only when they verify
         return len(secret) == len(handler.hash(""))
     wrapped = getattr(handler, "wrapped", None)

@@ -14,7 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from zope.interface.verify import verifyObject
 
-from mailhive.directory import internal, schemes
+from mailhive.directory import internal, password, schemes
 from mailhive.directory.editor import Editor, Refused
 from mailhive.errors import NotFound, TemporaryFailure
 from mailhive.interfaces.directory import IDirectoryEditor, IRemovals
@@ -38,7 +38,7 @@ def cheap(monkeypatch):
     """Hashes that cost little, or these tests would take minutes."""
     cost = schemes.extract_parameters(CHEAP.hash(""))
     monkeypatch.setattr(schemes, "COST", cost)
-    monkeypatch.setattr(internal, "COST", cost)
+    monkeypatch.setattr(password, "COST", cost)
 
 
 @pytest_twisted.async_yield_fixture

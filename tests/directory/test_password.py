@@ -1,5 +1,8 @@
 """Which hashes are understood, and how checks are shared, remembered and bounded."""
 
+import hashlib
+from base64 import b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,10 +10,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from mailhive.directory.password import PasswordVerifier, decoy
+from mailhive.directory.password import Decoys, PasswordVerifier, decoy
 from mailhive.directory.schemes import (
     _CONTEXT,
     _SCHEMES,
+    is_marked,
     is_plain_text,
     matches,
     scheme_of,
@@ -40,6 +44,31 @@ FOREIGN = [
     ("$1$saltstr$QM9HTGmcCulEKt42JFhZ/.", "Hello world!"),
     ("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "password"),
     ("{MD5}X03MO1qnZdYdgyfeuILPmQ==", "password"),
+    ("{LDAP-MD5}X03MO1qnZdYdgyfeuILPmQ==", "password"),
+    ("{PLAIN-MD5}5f4dcc3b5aa765d61d8327deb882cf99", "password"),
+    ("{sha.hex}5baa61e4c9b93f3f0682250b6cf8331b7ee68fd8", "password"),
+    ("{SHA1}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "password"),
+    ("{SHA256}XohImNooBHFR0OVvjcYpJ3NgPQ1qq73WKhHvch0VQtg=", "password"),
+    (
+        (
+            "{SHA512.HEX}b109f3bbbc244eb82441917ed06d618b9008dd09b3befd1b5e07394c706a8bb9"
+            "80b1d7785e5976ec049b46df5f1326af5a2ea6d103fd07c95385ffab0cacbc86"
+        ),
+        "password",
+    ),
+    ("{BLF-CRYPT}$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"),
+    ("{MD5-CRYPT}$1$saltstr$QM9HTGmcCulEKt42JFhZ/.", "Hello world!"),
+    ("{MD5}$1$saltstr$QM9HTGmcCulEKt42JFhZ/.", "Hello world!"),
+    (
+        (
+            "{ARGON2ID}$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ"
+            "$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+        ),
+        "password",
+    ),
+    # RFC 6070 §2, as Dovecot writes it
+    ("{PBKDF2}$1$salt$4096$4b007901b765489abead49d926f721d065a429c1", "password"),
+    ("$P$9IQRaTwmfeRo7ud9Fh4E2PdI0S3r.L0", "test12345"),
 ]
 
 
@@ -56,6 +85,8 @@ def test_every_scheme(scheme):
     if "rounds" in handler.setting_kwds:
         handler = handler.using(rounds=max(handler.min_rounds, 4))
     secret = handler.hash(PASSWORD)
+    if scheme.startswith("hex_"):
+        secret = f"{{{scheme[4:].upper()}.HEX}}{secret}"
     assert scheme_of(secret) == scheme
     assert not is_plain_text(secret)
     assert secret_problem(secret) is None
@@ -78,6 +109,36 @@ def test_plain_text():
     assert not matches("open", "opened")
 
 
+@pytest.mark.parametrize("encoding", ["", ".b64", ".B64", ".hex", ".HEX"])
+@pytest.mark.parametrize("name", ["SSHA", "ssha256", "SSHA512", "SMD5"])
+def test_salted_digests_in_the_encodings_of_dovecot(name, encoding):
+    function = {"SSHA": "sha1", "SMD5": "md5"}.get(name, name.lower().removeprefix("s"))
+    octets = hashlib.new(function, PASSWORD.encode() + b"salt").digest() + b"salt"
+    text = octets.hex() if encoding.lower() == ".hex" else b64encode(octets).decode()
+    secret = f"{{{name}{encoding}}}{text}"
+    assert secret_problem(secret) is None
+    assert is_marked(secret)
+    assert matches(secret, PASSWORD)
+    assert not matches(secret, PASSWORD + "x")
+    assert not matches(secret[:-6], PASSWORD)
+
+
+@pytest.mark.parametrize("mark", ["{PLAIN}", "{CLEARTEXT}", "{clear}"])
+def test_marked_plain_text(mark):
+    assert is_marked(f"{mark}open")
+    assert matches(f"{mark}open", "open")
+    assert not matches(f"{mark}open", f"{mark}open")
+    assert secret_problem(mark) is not None
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["", "open", "!", "*", "x", "$y$j9T$a$b", "{UNKNOWN}x", "5" * 64, "{SHA256}5"],
+)
+def test_what_says_nothing_of_its_scheme_is_not_marked(secret):
+    assert not is_marked(secret)
+
+
 def test_bcrypt_looks_at_72_octets():
     secret = _CONTEXT.handler("bcrypt").using(rounds=4).hash(b"x" * 72)
     assert matches(secret, "x" * 100)
@@ -98,6 +159,15 @@ def test_any_text_is_a_password_or_a_problem(secret, password):
 @pytest.mark.parametrize("secret", ["$unknown$hunter2", "{SSHA}hunter2", "$6$hunter2"])
 def test_a_problem_repeats_nothing_of_the_secret(secret):
     assert "hunter2" not in secret_problem(secret)
+
+
+def test_decoys_follow_what_is_seen():
+    decoys = Decoys()
+    assert scheme_of(decoys.secret()) == "argon2"
+    assert not matches(decoys.secret(), "")
+    for secret in ("{PLAIN}open", _SHA256, _SHA512, _SHA512):
+        decoys.saw(secret)
+    assert decoys.secret() == _SHA512
 
 
 def test_the_decoy_is_of_the_usual_scheme():

@@ -1,0 +1,1 @@
+"""A directory in an SQL database that belongs to somebody else (`type = "sql"`)."""
