@@ -82,6 +82,7 @@ class DaemonProcess:
 
     `users` are logins and passwords; each has the address LOGIN@example.org.
     With `tls`, a pair of PEM files, JMAP is spoken over HTTPS as `localhost`.
+    `url` is what clients use, if it is not the server itself, but a proxy.
     `extra` is more TOML, for tables that are not in the configuration yet, such
     as `[jmap.limits]`.  Without `users` the directory is one that `account` fills.
     """
@@ -89,6 +90,7 @@ class DaemonProcess:
     directory: Path
     users: Mapping[str, str] = USERS
     tls: tuple[Path, Path] | None = None
+    url: str | None = None
     extra: str = ""
     http_port: int = Factory(free_port)
     smtp_port: int = Factory(free_port)
@@ -96,6 +98,8 @@ class DaemonProcess:
 
     @property
     def base_url(self) -> str:
+        if self.url is not None:
+            return self.url
         if self.tls:
             return f"https://localhost:{self.http_port}"
         return f"http://127.0.0.1:{self.http_port}"
