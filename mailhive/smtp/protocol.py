@@ -89,8 +89,10 @@ class SmtpProtocol(Protocol):
 
     def connectionMade(self) -> None:
         server = self._server
-        peer = address_literal(peer_host(self.transport.getPeer()))
-        self._machine = SmtpServer(server.profile, peer=peer, tls=server.implicit_tls)
+        peer = peer_host(self.transport.getPeer())
+        self._machine = SmtpServer(
+            server.profile, peer=address_literal(peer), tls=server.implicit_tls
+        )
         self._session = Session(
             services=server.services,
             listener=server.name,

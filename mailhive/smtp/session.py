@@ -23,7 +23,7 @@ from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.smtp import replies
 from mailhive.smtp.events import MessageEnd, MessageStart, Recipient, TransactionEnd
 from mailhive.smtp.replies import Fault, SmtpReply, server_error
-from mailhive.smtp.trace import TraceFilter, trace_header
+from mailhive.smtp.trace import TraceFilter, address_literal, trace_header
 
 __all__ = ["HOP_LIMIT", "Session", "verdict"]
 
@@ -36,7 +36,7 @@ Question = Recipient | MessageStart | MessageEnd
 class Session:
     """One connection's dealings with `services.blobs` and `services.delivery`.
 
-    `peer` is the client's address literal, `clock` an `IReactorTime`.
+    `peer` is the client's address, "" if it has none, `clock` an `IReactorTime`.
     """
 
     def __init__(self, *, services: Any, listener: str, peer: str, clock: Any, log: Logger):
@@ -104,7 +104,8 @@ class Session:
         reply = event.reply
         self._log.emit(
             LogLevel.warn if reply and reply.whose_fault is Fault.SERVER else LogLevel.info,
-            "{listener}: {transaction} from <{mail_from}> to {recipients}: {outcome}",
+            "{peer} {listener} {transaction} from <{mail_from}> to {recipients} {size} octets "
+            "{seconds} s: {outcome}",
             listener=self._listener,
             transaction=self._transaction if start else "no message",
             peer=self._peer,
@@ -138,7 +139,7 @@ class Session:
         self._writer = self._blobs.open_writer()
         header = trace_header(
             start,
-            peer=self._peer,
+            peer=address_literal(self._peer),
             hostname=self._hostname,
             transaction=self._transaction,
             now=self._began,

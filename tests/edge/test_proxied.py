@@ -73,7 +73,7 @@ def ports(files, tmp_path):
         files("a")
         path = tmp_path / "mailhive.toml"
         path.write_text(CONFIG.format(trusted=trusted))
-        daemon = build(load(path).settings, reactor)
+        daemon = build(load(path), reactor)
         daemon.startService()
         daemons.append(daemon)
         return {listener.name: listener.ports[0].getHost().port for listener in daemon.listeners}
