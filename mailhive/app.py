@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from mailhive.auth.throttle import Throttle
 from mailhive.auth.tickets import Tickets
-from mailhive.auth.tokens import KEY_FILE, TokenKey
+from mailhive.auth.tokens import TokenKey
 from mailhive.auth.users import Users
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
@@ -161,7 +161,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
     mail_store = _build(settings.store[settings.storage.mail], context)
     directory = _build(settings.directory[settings.jmap.directory], context)
     throttle = Throttle(reactor.seconds)
-    token_key = TokenKey(settings.jmap.token.key_file or settings.server.data_dir / KEY_FILE)
+    token_key = TokenKey.of(settings)
     fetcher = Fetcher(reactor)  # of URLs that the configuration names
     context = evolve(
         context,

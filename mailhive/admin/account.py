@@ -1,17 +1,15 @@
 """`mailhive account`: who exists, in a directory that can be changed."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import click
-import msgspec
 
-from mailhive.admin.common import config_option, load_settings, one_line, work_as_owner
+from mailhive.admin.common import editing, json_option, print_json, print_table
+from mailhive.config.settings import Settings
 from mailhive.config.units import format_size, parse_size
+from mailhive.model.addresses import canonical_address, canonical_name
 from mailhive.model.principal import Principal
 
 __all__ = ["account"]
@@ -30,39 +28,7 @@ def account() -> None:
     """
 
 
-@contextmanager
-def _opened(config: Path, directory: str | None) -> Iterator[Any]:
-    """The `IDirectoryEditor` of a directory, by default of the one in use."""
-    settings = load_settings(config)
-    name = directory or settings.jmap.directory
-    table = settings.directory.get(name)
-    if table is None:
-        raise click.ClickException(f'{config} has no table [directory."{name}"]')
-    if table.provider.edit is None:
-        raise click.ClickException(
-            f'directory "{name}" of {config} is of type "{table.type}"; this command changes '
-            'those of type "internal"'
-        )
-    with one_line():
-        work_as_owner(settings.server.data_dir)
-        editor = table.provider.edit(table.settings, settings.server.data_dir)
-        try:
-            yield editor
-        finally:
-            editor.close()
-
-
-def _subcommand(function: Callable[..., None]) -> Callable[..., None]:
-    """Make a function of an editor and options a subcommand of `account`."""
-
-    @config_option
-    @click.option("--directory", metavar="NAME", help="Another one than jmap.directory names.")
-    @wraps(function)
-    def command(config: Path, directory: str | None, **options: Any) -> None:
-        with _opened(config, directory) as editor:
-            function(editor, **options)
-
-    return account.command(function.__name__.rstrip("_"))(command)
+_subcommand = editing(account)
 
 
 class _Size(click.ParamType):
@@ -81,7 +47,6 @@ _name = click.argument("name")
 _hashed = click.option(
     "--hashed", is_flag=True, help="Read a hash that another program made, not a password."
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @_subcommand
@@ -116,6 +81,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--no-password", is_flag=True, help="Nobody can log in; ask for no password.")
 @_hashed
 def add(
+    _: Settings,
     editor: Any,
     name: str,
     emails: tuple[str, ...],
@@ -153,7 +119,7 @@ def add(
 @_name
 @click.option("--none", "none", is_flag=True, help="Take the password away: nobody can log in.")
 @_hashed
-def password(editor: Any, name: str, none: bool, hashed: bool) -> None:
+def password(_: Settings, editor: Any, name: str, none: bool, hashed: bool) -> None:
     """Change a password.
 
     It is asked for, or is the first line of the standard input if that is no
@@ -169,7 +135,7 @@ def password(editor: Any, name: str, none: bool, hashed: bool) -> None:
 @click.option(
     "--delete-mail", is_flag=True, help="Delete its mail as well, which cannot be undone."
 )
-def remove(editor: Any, name: str, delete_mail: bool) -> None:
+def remove(_: Settings, editor: Any, name: str, delete_mail: bool) -> None:
     """Remove an account: no login and no delivery from this moment on."""
     removed = editor.remove(name, delete_mail=delete_mail)
     click.echo(f'Removed {removed.type} "{removed.name}".')
@@ -185,34 +151,56 @@ def remove(editor: Any, name: str, delete_mail: bool) -> None:
     "--email", "emails", multiple=True, metavar="ADDRESS", help="These addresses in place of all."
 )
 @click.option("--no-email", is_flag=True, help="No address at all.")
+@click.option("--add-email", multiple=True, metavar="ADDRESS", help="One more address.")
+@click.option("--remove-email", multiple=True, metavar="ADDRESS", help="This address no longer.")
 @click.option(
     "--member-of", multiple=True, metavar="NAME", help="These groups and lists in place of all."
 )
 @click.option("--no-member-of", is_flag=True, help="No group and no list.")
+@click.option("--join", multiple=True, metavar="NAME", help="One more group or list.")
+@click.option("--leave", multiple=True, metavar="NAME", help="This group or list no longer.")
 @click.option("--members-may", type=click.Choice(["read", "write"]), help="Of a group.")
 @click.option("--quota", type=_Size(), help="The most that its mail may take, as 2G.")
 @click.option("--no-quota", is_flag=True, help="As much as there is room for.")
 @click.option("--description", metavar="TEXT", help="Free text, such as a full name.")
 def set_(
+    _: Settings,
     editor: Any,
     name: str,
     emails: tuple[str, ...],
     no_email: bool,
+    add_email: tuple[str, ...],
+    remove_email: tuple[str, ...],
     member_of: tuple[str, ...],
     no_member_of: bool,
+    join: tuple[str, ...],
+    leave: tuple[str, ...],
     members_may: str | None,
     quota: int | None,
     no_quota: bool,
     description: str | None,
 ) -> None:
     """Change what is known of an account; what is not named stays."""
-    if (emails and no_email) or (member_of and no_member_of) or (quota is not None and no_quota):
-        raise click.UsageError("give an option or its opposite, not both")
+    for alternatives in (
+        (emails, no_email, add_email or remove_email),
+        (member_of, no_member_of, join or leave),
+        (quota is not None, no_quota),
+    ):
+        if sum(map(bool, alternatives)) > 1:
+            raise click.UsageError("give an option or its opposite, not both")
     values: dict[str, Any] = {}
     if emails or no_email:
         values["emails"] = emails
     if member_of or no_member_of:
         values["member_of"] = member_of
+    if add_email or remove_email:
+        values["emails"] = lambda principal: _altered(
+            principal.emails, add_email, remove_email, canonical_address
+        )
+    if join or leave:
+        values["member_of"] = lambda principal: _altered(
+            principal.member_of, join, leave, canonical_name
+        )
     if quota is not None or no_quota:
         values["quota"] = quota
     if members_may is not None:
@@ -226,39 +214,66 @@ def set_(
 
 
 @_subcommand
-@_json
-def list_(editor: Any, as_json: bool) -> None:
+@_name
+def disable(_: Settings, editor: Any, name: str) -> None:
+    """Let an account log in no more, by whatever means; its mail goes on to be delivered."""
+    changed = editor.change(name, enabled=False)
+    click.echo(f'Disabled "{changed.name}".')
+
+
+@_subcommand
+@_name
+def enable(_: Settings, editor: Any, name: str) -> None:
+    """Let an account log in again, with what it had before."""
+    changed = editor.change(name, enabled=True)
+    click.echo(f'Enabled "{changed.name}".')
+
+
+@_subcommand
+@json_option
+def list_(_: Settings, editor: Any, as_json: bool) -> None:
     """List every account."""
     principals = editor.principals()
     if as_json:
-        _print_json([_described(editor, principal) for principal in principals])
+        print_json([_described(editor, principal) for principal in principals])
         return
     rows = [("NAME", "TYPE", "QUOTA", "ADDRESSES")]
     for p in principals:
         quota = "-" if p.quota is None else format_size(p.quota)
         rows.append((p.name, p.type, quota, ", ".join(p.emails) or "-"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True))
-        click.echo(line.rstrip())
+    print_table(rows)
 
 
 @_subcommand
 @_name
-@_json
-def show(editor: Any, name: str, as_json: bool) -> None:
+@json_option
+def show(_: Settings, editor: Any, name: str, as_json: bool) -> None:
     """Show what is known of an account, but for the password."""
     described = _described(editor, editor.principal(name))
     if described["type"] != "individual":
         described["members"] = editor.members(name)
     if as_json:
-        _print_json(described)
+        print_json(described)
         return
     for key, value in described.items():
         if key == "quota" and value is not None:
             value = format_size(value)
+        if key == "enabled":
+            value = "yes" if value else "no"
         text = ", ".join(value) if isinstance(value, tuple) else value
         click.echo(f"{key}: {text or '-'}")
+
+
+def _altered(
+    now: Iterable[str], more: Iterable[str], fewer: Iterable[str], canonical: Any
+) -> tuple[str, ...]:
+    """A list with some names added at its end and others taken away."""
+    gone = {canonical(name): name for name in fewer}
+    kept = [name for name in now if canonical(name) not in gone]
+    missing = set(gone) - {canonical(name) for name in now}
+    if missing:
+        raise click.ClickException(f'"{gone[missing.pop()]}" is not among them')
+    return tuple(dict.fromkeys([*kept, *more]))
 
 
 def _described(editor: Any, principal: Principal) -> dict[str, Any]:
@@ -273,14 +288,13 @@ def _described(editor: Any, principal: Principal) -> dict[str, Any]:
         "mailboxes": principal.mailboxes,
     }
     if principal.type == "individual":
-        return described | {"password": editor.scheme(principal.name)}
+        return described | {
+            "enabled": principal.enabled,
+            "password": editor.scheme(principal.name),
+        }
     if principal.type == "group":
         return described | {"members-may": principal.members_may}
     return described
-
-
-def _print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
 def _at_terminal() -> bool:

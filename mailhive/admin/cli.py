@@ -4,7 +4,9 @@ import click
 
 from mailhive import __version__
 from mailhive.admin.account import account
+from mailhive.admin.app_password import app_password
 from mailhive.admin.check import check
+from mailhive.admin.token import token
 
 __all__ = ["main"]
 
@@ -15,5 +17,5 @@ def main() -> None:
     """Look after a mailhive mail daemon.  `twistd mailhive` runs it."""
 
 
-for command in (account, check):  # a module each
+for command in (account, app_password, check, token):  # a module each
     main.add_command(command)

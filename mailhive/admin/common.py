@@ -1,18 +1,30 @@
 """What the subcommands share: the configuration file, and errors of one line."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from mailhive.config.load import load
 from mailhive.config.settings import Settings
 from mailhive.errors import MailhiveError
 
-__all__ = ["config_option", "load_settings", "one_line", "work_as_owner"]
+__all__ = [
+    "config_option",
+    "editing",
+    "json_option",
+    "load_settings",
+    "one_line",
+    "opened",
+    "print_json",
+    "print_table",
+    "work_as_owner",
+]
 
 #: Where the configuration file is looked for, if nothing says where it is.
 PLACES = ("mailhive.toml", "etc/mailhive.toml", "/etc/mailhive/mailhive.toml")
@@ -30,6 +42,60 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
         help="The configuration file. Without it, MAILHIVE_CONFIG names it, or the first of "
         f"{', '.join(PLACES)} that is there.",
     )(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def editing(group: click.Group) -> Callable[[Callable[..., None]], Any]:
+    """Make a function of settings, an `IDirectoryEditor` and options a subcommand of `group`."""
+
+    def make(function: Callable[..., None]) -> Any:
+        @config_option
+        @click.option("--directory", metavar="NAME", help="Another one than jmap.directory names.")
+        @wraps(function)
+        def command(config: Path, directory: str | None, **options: Any) -> None:
+            with opened(config, directory) as (settings, editor):
+                function(settings, editor, **options)
+
+        return group.command(function.__name__.rstrip("_"))(command)
+
+    return make
+
+
+@contextmanager
+def opened(config: Path, directory: str | None) -> Iterator[tuple[Settings, Any]]:
+    """The settings, and the `IDirectoryEditor` of a directory, by default of the one in use."""
+    settings = load_settings(config)
+    name = directory or settings.jmap.directory
+    table = settings.directory.get(name)
+    if table is None:
+        raise click.ClickException(f'{config} has no table [directory."{name}"]')
+    if table.provider.edit is None:
+        raise click.ClickException(
+            f'directory "{name}" of {config} is of type "{table.type}"; this command changes '
+            'those of type "internal"'
+        )
+    with one_line():
+        work_as_owner(settings.server.data_dir)
+        editor = table.provider.edit(table.settings, settings.server.data_dir)
+        try:
+            yield settings, editor
+        finally:
+            editor.close()
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns, the first of which is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
 
 
 def _first_there() -> Path:

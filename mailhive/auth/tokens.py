@@ -15,14 +15,15 @@ from joserfc.jwk import OKPKey
 
 from mailhive.auth.claims import Expectations, Header, InvalidToken, read_claims
 from mailhive.auth.keys import VerifyingKey, verified
+from mailhive.config.settings import Settings
 from mailhive.errors import MailhiveError
 
-__all__ = ["KEY_FILE", "TokenKey", "TokenKeyError"]
+__all__ = ["TokenKey", "TokenKeyError"]
 
 #: Where the key is if nothing says otherwise, in the data directory.
 KEY_FILE = "token.key"
 ISSUER = "mailhive"
-_ALGORITHM = "EdDSA"
+_ALGORITHM = "Ed25519"  # RFC 9864
 _EXPECTED = Expectations(issuer=ISSUER, requires_expiry=False)
 
 
@@ -37,6 +38,11 @@ class TokenKey:
     path: Path
     kid: str = ""
     _key: Any = field(default=None, repr=False)  # OKPKey
+
+    @classmethod
+    def of(cls, settings: Settings) -> "TokenKey":
+        """The one that is configured."""
+        return cls(settings.jmap.token.key_file or settings.server.data_dir / KEY_FILE)
 
     def open(self) -> None:
         """Read the key, which is made if there is none; `TokenKeyError`.

@@ -6,6 +6,7 @@ request on.  Lists, which may be long, are followed on a thread.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,16 +14,25 @@ from typing import Any
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailhive.config.fields import doc
+from mailhive.directory.changes import Refused, add_principal
+from mailhive.directory.credentials import Used, digest_of, used_app_password, used_token
 from mailhive.directory.editor import Editor
 from mailhive.directory.password import PasswordVerifier, made_up
 from mailhive.directory.resolve import find_login, find_name, is_local, reached_by
 from mailhive.directory.schemes import credential_of, hashed, is_outdated
 from mailhive.directory.tables import SCHEMA, Tables, Unbounded
 from mailhive.errors import TemporaryFailure
-from mailhive.interfaces.directory import IDirectory, IRemovals
+from mailhive.interfaces.directory import (
+    IAppCredentials,
+    IDirectory,
+    IProvisioning,
+    IRemovals,
+)
+from mailhive.model.addresses import split
 from mailhive.model.principal import Principal
 from mailhive.registry import Provider
 from mailhive.sqlite.connection import Connection, is_storage_failure
@@ -42,7 +52,7 @@ class InternalSettings:
     )
 
 
-@implementer(IDirectory, IRemovals)
+@implementer(IDirectory, IAppCredentials, IProvisioning, IRemovals)
 class InternalDirectory:
     """`offload(function, *arguments)` runs on a thread; `clock()` is the time in seconds."""
 
@@ -54,6 +64,7 @@ class InternalDirectory:
     ):
         self._path = path
         self._offload = offload
+        self._clock = clock
         self._verifier = PasswordVerifier(offload, clock)
         self._rehashing: set[str] = set()
         self._decoy = made_up()
@@ -100,6 +111,31 @@ class InternalDirectory:
     def is_local_domain(self, domain: str) -> Deferred[bool]:
         return self._look(is_local, domain)
 
+    # IAppCredentials and IProvisioning
+
+    def app_password(self, login: str, password: str, service: str) -> Deferred[Principal | None]:
+        digest = digest_of(password)
+        if digest is None:
+            return succeed(None)
+        now = self._clock()
+        found = self._look(used_app_password, login, digest, service, now)
+        return found.addCallback(self._note_use, now)
+
+    def token(self, token_id: str, service: str) -> Deferred[Principal | None]:
+        now = self._clock()
+        return self._look(used_token, token_id, service, now).addCallback(self._note_use, now)
+
+    def provision(self, name: str) -> Deferred[Principal | None]:
+        return self._offload(self._on_thread, partial(_provisioned, name=name), "IMMEDIATE")
+
+    def _note_use(self, used: Used | None, now: float) -> Principal | None:
+        if used is None:
+            return None
+        if used.is_to_be_noted:
+            sql = "UPDATE credential SET last_used = ? WHERE number = ?"
+            self._offload(self._change, sql, int(now), used.number).addErrback(_unnoted)
+        return used.principal
+
     # IRemovals
 
     def removals(self) -> Deferred[tuple[str, ...]]:
@@ -126,7 +162,7 @@ class InternalDirectory:
     def _look_on_thread(self, fn: Callable[..., Any], *args: Any) -> Any:
         return self._on_thread(lambda connection: fn(Tables(connection), *args), "DEFERRED")
 
-    def _change(self, sql: str, *parameters: str) -> None:
+    def _change(self, sql: str, *parameters: str | int) -> None:
         self._on_thread(lambda connection: connection.execute(sql, parameters), "IMMEDIATE")
 
     def _on_thread(self, fn: Callable[[Connection], Any], kind: str) -> Any:
@@ -167,11 +203,33 @@ class InternalDirectory:
 
 
 def _entry_or_decoy(tables: Tables, login: str) -> tuple[Any, str | None]:
-    """Who logs in as that and has a secret; else what to check in its place."""
+    """Who logs in as that and may; else what to check in its place."""
     entry = find_login(tables, login)
-    if entry is None or entry.secret is None:
+    if entry is None or entry.secret is None or not entry.principal.enabled:
         return None, tables.decoy(login)
     return entry, None
+
+
+def _provisioned(connection: Connection, *, name: str) -> Principal | None:
+    """Who is called that, made if that can be."""
+    tables = Tables(connection)
+    found = find_name(tables, name)
+    if found is not None:
+        return found
+    # An address of a domain that is not ours would make the domain ours.
+    emails = (name,) if is_local(tables, split(name)[1]) else ()
+    try:
+        add_principal(tables, Principal(name, emails=emails), None)
+    except Refused as error:
+        _log.warn("{name!r} is not provisioned: {why}", name=name, why=str(error))
+        return None
+    _log.info("{name!r} is provisioned", name=name)
+    return find_name(tables, name)
+
+
+def _unnoted(failure: Failure) -> None:
+    """The next use will be."""
+    failure.trap(TemporaryFailure)
 
 
 def build(settings: InternalSettings, context: Any) -> InternalDirectory:

@@ -11,14 +11,19 @@ from mailhive.model.principal import Principal
 from mailhive.sqlite.connection import Connection
 from mailhive.sqlite.migrations import packaged_schema
 
-__all__ = ["SCHEMA", "Tables", "Unbounded"]
+__all__ = ["SCHEMA", "Tables", "Unbounded", "credential_name"]
 
 SCHEMA = packaged_schema("mailhive.directory", "internal", 0x4D684472)
 
 _ENTRY = (
-    "SELECT name, type, description, quota, members_may, mailboxes, secret"
+    "SELECT name, type, description, quota, members_may, mailboxes, enabled, secret"
     " FROM principal WHERE key = ?"
 )
+
+
+def credential_name(kind: str, number: int) -> str:
+    """The name of an app password or token, as `Principal.credential` has it."""
+    return f"{kind}:{number}"
 
 
 class Unbounded(Exception):
@@ -41,7 +46,7 @@ class Tables:
         row = self.connection.row(_ENTRY, (name,))
         if row is None:
             return None
-        own_name, kind, description, quota, members_may, mailboxes, secret = row
+        own_name, kind, description, quota, members_may, mailboxes, enabled, secret = row
         addresses = "SELECT address FROM address WHERE principal = ? ORDER BY position"
         groups = (
             "SELECT name FROM membership JOIN principal ON key = belongs_to"
@@ -56,9 +61,16 @@ class Tables:
             quota=quota,
             members_may=members_may,
             mailboxes=mailboxes,
-            credentials=frozenset(map(credential_of, [secret] if secret else [])),
+            enabled=bool(enabled),
+            credentials=self._credentials(name, secret) if enabled else frozenset(),
         )
         return Entry(principal, secret)
+
+    def _credentials(self, name: str, secret: str | None) -> frozenset[str]:
+        """The names of all that lets somebody in."""
+        sql = "SELECT kind, number FROM credential WHERE principal = ?"
+        names = [credential_name(*row) for row in self.connection.all(sql, (name,))]
+        return frozenset(names if secret is None else [credential_of(secret), *names])
 
     def owner(self, address: str) -> str | None:
         if not _is_text(address):

@@ -59,7 +59,7 @@ class IRemovals(Interface):
 class IAppCredentials(Interface):
     """A directory that keeps app passwords and tokens beside the passwords.
 
-    Each is of one individual, and good for some services: `jmap`, `smtp`, `imap`.
+    Each is of one individual, and good for some of `model.credential.SERVICES`.
     Both methods return Deferreds, fail as those of `IDirectory`, and note when
     the credential was last used.
     """
@@ -113,7 +113,10 @@ class IDirectoryEditor(Interface):
         """Add a `Principal`, an individual with the hash of a password or without one."""
 
     def change(name: str, **values):
-        """Replace attributes of a principal other than name and type; returns the new one."""
+        """Replace attributes of a principal other than name and type; returns the new one.
+
+        A value may be a function of the principal as it is.
+        """
 
     def set_secret(name: str, secret: str | None) -> None:
         """Replace the hash of an individual's password; None takes the login away."""
@@ -124,6 +127,21 @@ class IDirectoryEditor(Interface):
         With `delete_mail` its name is in `IRemovals.removals` in the same moment
         and cannot be added again until its account is gone.
         """
+
+    def add_app_password(name: str, label: str, services) -> str:
+        """Make an app password of an individual for some services; returns it, for the only time.
+
+        `label` tells it from their others.
+        """
+
+    def add_token(name: str, label: str, services, expires: int | None = None) -> str:
+        """Make a token, good until a time in seconds; returns its id, which is to be signed."""
+
+    def credentials(kind: str, name: str | None = None):
+        """The `AppCredential`s of a kind, of one principal or of all, by name and label."""
+
+    def remove_credential(kind: str, name: str, label: str) -> None:
+        """Remove an app password or token; it lets nobody in from then on."""
 
     def hash_password(password: str) -> str:
         """A hash for `add` and `set_secret`."""

@@ -142,6 +142,33 @@ def test_set(editor):
     assert run("set", "eve", "--members-may", "read", status=1) == message
 
 
+def test_set_adds_and_takes_away(editor):
+    for name in ("staff", "board", "news"):
+        run("add", name, "--group")
+    run("add", "eve", "--email", "a@x.example", "--member-of", "staff", "--no-password")
+    words = "--add-email b@x.example --add-email a@x.example --join board --join news --leave STAFF"
+    run("set", "eve", *words.split())
+    emails = ("a@x.example", "b@x.example")
+    assert editor.principal("eve") == Principal("eve", emails=emails, member_of=("board", "news"))
+    run("set", "eve", "--remove-email", "A@X.example", "--add-email", "c@x.example")
+    assert editor.principal("eve").emails == ("b@x.example", "c@x.example")
+    message = 'Error: "d@x.example" is not among them\n'
+    assert run("set", "eve", "--remove-email", "d@x.example", status=1) == message
+    assert "not both" in run("set", "eve", "--no-email", "--add-email", "d@x.example", status=2)
+
+
+def test_disable_and_enable(editor):
+    run("add", "eve", "--no-password")
+    run("add", "staff", "--group")
+    assert run("disable", "EVE") == 'Disabled "eve".\n'
+    assert editor.principal("eve") == Principal("eve", enabled=False)
+    assert "enabled: no" in run("show", "eve")
+    assert run("enable", "eve") == 'Enabled "eve".\n'
+    assert editor.principal("eve") == Principal("eve")
+    output = run("disable", "staff", status=1)
+    assert output == 'Error: "staff" is a group; only individuals log in\n'
+
+
 def test_list_and_show(config):
     assert json.loads(run("list", "--json")) == []
     run("add", "staff", "--group", "--email", "staff@x.example")
@@ -159,6 +186,7 @@ def test_list_and_show(config):
         "member-of": ["staff"],
         "quota": 2_000_000_000,
         "mailboxes": "default",
+        "enabled": True,
         "password": "argon2",
     }
     staff = {
@@ -182,6 +210,7 @@ def test_list_and_show(config):
         "member-of: staff",
         "quota: 2G",
         "mailboxes: default",
+        "enabled: yes",
         "password: argon2",
     ]
 
