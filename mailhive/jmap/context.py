@@ -15,8 +15,9 @@ from mailhive.model.principal import Principal
 
 __all__ = ["MAX_EMAILS", "Account", "Context"]
 
-#: Octets of Emails, their bodies included, that all calls of a request may get.
-MAX_EMAILS = 64_000_000
+#: Octets of Emails, their bodies included, that all calls of a request may get.  A
+#: list of forty is less, whatever messages it is of (`mime.scan`).
+MAX_EMAILS = 100_000_000
 
 
 @frozen

@@ -3,7 +3,9 @@
 A list is cut into tokens from left to right, each octet once, so that time is
 linear whatever the input.  Nothing is an error: an unclosed quote, comment or
 angle bracket is an ordinary character, and words that are no address become the
-`email` of one (RFC 8621 §4.1.2.3 asks for best effort).
+`email` of one (RFC 8621 §4.1.2.3 asks for best effort).  After `MAX_ADDRESSES`
+nothing more is read: a list of addresses of one letter would be as JSON thirteen
+times as long.
 """
 
 import re
@@ -13,7 +15,10 @@ from attrs import define, field
 from mailhive.mime.encodedword import clean, decode_words
 from mailhive.mime.fields import comment_end, strip_comments, unfold
 
-__all__ = ["Address", "Group", "parse_addresses"]
+__all__ = ["MAX_ADDRESSES", "Address", "Group", "parse_addresses"]
+
+#: Addresses and groups of one field.
+MAX_ADDRESSES = 5_000
 
 _TOKEN = re.compile(
     r"(?P<space>[ \t]+)"
@@ -70,6 +75,7 @@ class _Parser:
         self.text = text
         self.position = 0
         self.groups: list[Group] = []
+        self.found = 0  # addresses and named groups
         self.group: Group | None = None  # the named one that is open
         self.quotes = '"' in text
         self.comments = "(" in text
@@ -83,7 +89,7 @@ class _Parser:
 
     def parse(self) -> list[Group]:
         text = self.text
-        while self.position < len(text):
+        while self.position < len(text) and self.found < MAX_ADDRESSES:
             match = _TOKEN.match(text, self.position)
             assert match is not None  # its last branch takes any character
             self.position = match.end()
@@ -134,6 +140,7 @@ class _Parser:
         elif mark == ":" and self.words and self.group is None and self.angle is None:
             self.group = Group(_phrase(self.words) or None)
             self.groups.append(self.group)
+            self.found += 1
             self._clear()
         elif mark == "@":
             self._word(mark, "at")
@@ -157,6 +164,7 @@ class _Parser:
         groups = self.groups
         if self.group is None and (not groups or groups[-1].name is not None):
             groups.append(Group(None))
+        self.found += 1
         groups[-1].addresses.append(Address(name or None, email))
 
 

@@ -6,7 +6,11 @@ beyond a limit stays in one leaf, undivided:
 
 - a multipart more than `MAX_DEPTH` deep is a leaf of application/octet-stream;
 - so is all that follows once there are `MAX_PARTS` parts;
-- of the header fields of all parts together, `MAX_HEADER_OCTETS` are read.
+- of the header fields of the message, `MAX_HEADER_OCTETS` are read, and as many of
+  those of all its parts together.
+
+So what a message can be blown up to when it is shown is bounded, and lists of any
+messages can be had (`mailhive.jmap.context.MAX_EMAILS`).
 
 Boundaries are looked for in the whole message once for every multipart that is
 open, with `bytes.find`.  A boundary delimiter is a line of its own, so that one
@@ -26,8 +30,8 @@ from mailhive.mime.transfer import decoded_size, encoding_of
 __all__ = ["MAX_DEPTH", "MAX_HEADER_OCTETS", "MAX_PARTS", "header_block", "scan"]
 
 MAX_DEPTH = 50
-MAX_PARTS = 10_000
-MAX_HEADER_OCTETS = 1 << 20
+MAX_PARTS = 1_000
+MAX_HEADER_OCTETS = 1 << 18
 
 #: Octets of a boundary that are of use; RFC 2046 §5.1.1 allows 70.
 _MAX_BOUNDARY = 1_000
@@ -98,6 +102,7 @@ class _Scanner:
     def run(self) -> Part:
         raw = self.raw
         root = self._begin(0, "text/plain")
+        self.header_octets = MAX_HEADER_OCTETS  # for the parts
         position = max(root.body_start - 1, 0)
         while self.stack:
             found = self._next_delimiter(position)

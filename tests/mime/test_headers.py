@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailhive.mime.address import MAX_ADDRESSES
 from mailhive.mime.fields import Headers
 from mailhive.mime.headers import (
     as_addresses,
@@ -140,6 +141,12 @@ def test_addresses(raw: str, addresses: list[dict[str, str | None]]) -> None:
 def test_groups(raw: str, groups: list[tuple[str | None, list[str]]]) -> None:
     found = as_grouped_addresses(raw)
     assert [(g["name"], [m["email"] for m in g["addresses"]]) for g in found] == groups
+
+
+def test_of_addresses_without_end_some_are_read() -> None:
+    assert len(as_addresses("a," * MAX_ADDRESSES * 2)) == MAX_ADDRESSES
+    assert len(as_addresses("<a@b>, " * MAX_ADDRESSES)) == MAX_ADDRESSES
+    assert len(as_grouped_addresses("a:;" * MAX_ADDRESSES * 2)) == MAX_ADDRESSES
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from mailhive.jmap.errors import SetError
 from mailhive.jmap.types.email.draft import DraftPart, parse_draft
+from mailhive.mime.scan import MAX_PARTS
 
 TEXT = {
     "textBody": [{"partId": "t", "type": "text/plain"}],
@@ -161,3 +162,16 @@ def test_parts_nested_without_end_are_refused() -> None:
         part = {"type": "multipart/mixed", "subParts": [part]}
     with pytest.raises(SetError):
         parse_draft({"bodyStructure": part, "bodyValues": TEXT["bodyValues"]})
+
+
+def test_more_parts_than_would_be_read_again_are_refused() -> None:
+    attachments = [{"blobId": "b", "type": "image/png"}] * (MAX_PARTS - 4)
+    draft = parse_draft(TEXT | {"attachments": attachments})
+    assert len(list(draft.body.leaves())) == MAX_PARTS - 3
+    with pytest.raises(SetError) as caught:
+        parse_draft(TEXT | {"attachments": [*attachments, attachments[0]]})
+    assert caught.value.extra["properties"] == ["attachments"]
+    structure = {"type": "multipart/mixed", "subParts": attachments * 2}
+    with pytest.raises(SetError) as caught:
+        parse_draft({"bodyStructure": structure})
+    assert caught.value.extra["properties"] == ["bodyStructure"]

@@ -5,6 +5,10 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from mailhive.jmap.context import MAX_EMAILS
+from mailhive.mime.address import MAX_ADDRESSES
+from mailhive.mime.scan import MAX_PARTS
+
 PARTS = (
     b"From: a@example.org\r\nSubject: s\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
     + b"--b\r\n\r\nx\r\n" * 200
@@ -70,3 +74,35 @@ async def test_the_calls_of_a_request_share(server: Any, octets: Any, method: st
     names = [name for name, _, _ in response["methodResponses"]]
     assert names[0] == method and names[-1] == "error"
     assert response["methodResponses"][-1][1]["type"] == "requestTooLarge"
+
+
+LIST = ["threadId", "mailboxIds", "keywords", "size", "receivedAt", "messageId", "inReplyTo",
+        "references", "sender", "from", "to", "cc", "bcc", "replyTo", "subject", "sentAt",
+        "hasAttachment", "preview"]  # fmt: skip
+
+
+ADDRESSES = b"a," * MAX_ADDRESSES
+FIELDS = (b"From", b"Sender", b"Reply-To", b"To", b"Cc", b"Bcc")
+#: Messages that are made to be as large as can be when they are listed.
+WORST = (
+    b"".join(name + b": " + ADDRESSES + b"\r\n" for name in FIELDS)
+    + b"References: "
+    + b"<a>" * 55_000
+    + b"\r\n\r\nx",
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    + b"--b\r\n\r\nx\r\n" * (MAX_PARTS + 10)
+    + b"--b--\r\n",
+)
+
+
+@pytest.mark.parametrize("message", WORST)
+@pytest_twisted.ensureDeferred
+async def test_a_list_of_any_messages_can_be_had(server: Any, octets: Any, message: bytes) -> None:
+    """Forty as a list shows them, or twenty with all that is given by default."""
+    octets(MAX_EMAILS // 20)
+    ids = [await server.add(message) for _ in range(2)]
+    for properties in (LIST, [*LIST, "bodyStructure", "attachments"]):
+        found = await server.call("Email/get", ids=ids, properties=properties)
+        assert len(found["list"]) == 2
+    found = await server.call("Email/get", ids=ids[:1])
+    assert len(found["list"]) == 1

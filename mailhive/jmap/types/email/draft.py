@@ -20,7 +20,7 @@ from mailhive.jmap.checks import (
 )
 from mailhive.jmap.errors import invalid_properties
 from mailhive.mime.headers import CONVENIENCE, HeaderProperty, parse_header_property
-from mailhive.mime.scan import MAX_DEPTH
+from mailhive.mime.scan import MAX_DEPTH, MAX_PARTS
 
 __all__ = ["Draft", "DraftPart", "parse_draft"]
 
@@ -66,6 +66,9 @@ def _is_group(value: Any) -> bool:
         and list_of(is_email_address)(value.get("addresses"))
     )
 
+
+#: More would not be read again, with three multiparts around them.
+_MAX_PARTS = MAX_PARTS - 3
 
 #: The type of the value of each form (RFC 8621 §4.1.2).
 _FORMS: Mapping[str, Check] = {
@@ -120,6 +123,7 @@ class _Reader:
     wrong: dict[str, None] = field(factory=dict)  # paths of what is at fault
     fields: set[str] = field(factory=set)  # header fields of the Email, lower case
     values: dict[str, str] = field(factory=dict)  # partId to text
+    parts: int = 0
 
     def read(self) -> Draft:
         for name in self.data:
@@ -232,6 +236,10 @@ class _Reader:
         """One EmailBodyPart; None after noting what is wrong with it."""
         if not isinstance(data, dict) or depth >= MAX_DEPTH:  # deeper would not be read again
             self._refuse(at)
+            return None
+        self.parts += 1
+        if self.parts > _MAX_PARTS:
+            self._refuse(at.partition("/")[0])
             return None
         wrong = [n for n, v in data.items() if not n.startswith("header:") and not _fits(n, v)]
         if wrong:
