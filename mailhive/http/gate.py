@@ -1,8 +1,6 @@
 """The one way in: every route is authenticated, limited, answered and logged here."""
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from math import ceil
 from typing import Any, Concatenate, Protocol
@@ -20,33 +18,9 @@ from mailhive.http.request import Request
 from mailhive.jmap.errors import RequestError
 from mailhive.model.principal import Principal
 
-__all__ = ["Gate", "Slots", "route", "ticket_route"]
+__all__ = ["Gate", "route", "ticket_route"]
 
 _log = Logger()
-
-
-class Slots:
-    """How many things each user does at a time."""
-
-    def __init__(self, limit: int, name: str) -> None:
-        self._limit = limit
-        self._name = name  # of the property in the capability object
-        self._taken: Counter[str] = Counter()
-
-    @contextmanager
-    def taken_by(self, user: str) -> Iterator[None]:
-        """Hold one slot of `user`; `RequestError` if all are taken (RFC 8620 §3.6.1)."""
-        if self._taken[user] >= self._limit:
-            raise RequestError(
-                "limit", f"At most {self._limit} at a time are allowed.", limit=self._name
-            )
-        self._taken[user] += 1
-        try:
-            yield
-        finally:
-            self._taken[user] -= 1
-            if not self._taken[user]:
-                del self._taken[user]
 
 
 class Gate:

@@ -15,7 +15,7 @@ from mailhive.config.jmap import JmapWebSocket
 from mailhive.http import naming, ranges
 from mailhive.http.download import BlobSender
 from mailhive.http.eventsource import EventStream, event_options
-from mailhive.http.gate import Gate, Slots, route, ticket_route
+from mailhive.http.gate import Gate, route, ticket_route
 from mailhive.http.handshake import refusal
 from mailhive.http.reply import Reply, plain_problem
 from mailhive.http.request import Request
@@ -30,6 +30,7 @@ from mailhive.http.urls import (
 from mailhive.http.websocket import JmapSocket, SocketFactory
 from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.errors import RequestError
+from mailhive.jmap.slots import Slots
 from mailhive.model.principal import Principal
 
 __all__ = ["ApiResource", "Routes"]
@@ -86,13 +87,11 @@ class Routes:
         self._reactor = reactor
         self._prefixes = prefixes or Prefixes()
         self._patience = patience
-        self._requests = Slots(api.limits.concurrent_requests, "maxConcurrentRequests")
         self._hub = hub
         self._streams: set[EventStream | JmapSocket] = set()
         self._streams_of = Slots(MAX_STREAMS, "event sources")
         self._sockets_of = Slots(MAX_STREAMS, "WebSockets")
-        self._sockets = SocketFactory(api, hub, self._requests, websocket, reactor)
-        self._uploads = Slots(api.limits.concurrent_uploads, "maxConcurrentUpload")
+        self._sockets = SocketFactory(api, hub, websocket, reactor)
 
     @app.route(WELL_KNOWN, methods=["GET"])
     @app.route(SESSION, methods=["GET"])
@@ -107,7 +106,7 @@ class Routes:
         """RFC 8620 §3.1."""
         if not _is_json(request.header(b"content-type")):
             raise RequestError("notJSON", "The content type must be application/json.", status=415)
-        with self._requests.taken_by(principal.name):
+        with self._api.request_slots.taken_by(principal.name):
             limit = self._api.limits.request_size
             raw = bytearray()  # tiny chunks would cost more as a list
             await request.body.read(
@@ -129,7 +128,7 @@ class Routes:
         media_type = naming.media_type(declared or "application/octet-stream")
         if media_type is None:
             raise RequestError(None, "The Content-Type is not a media type.")
-        with self._uploads.taken_by(principal.name):
+        with self._api.upload_slots.taken_by(principal.name):
             await self._api.may_upload(principal, account_id)
             writer = await self._take_body(request)
             size = writer.size

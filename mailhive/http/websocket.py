@@ -24,7 +24,6 @@ from zope.interface import implementer
 
 from mailhive.config.jmap import JmapWebSocket
 from mailhive.errors import TemporaryFailure
-from mailhive.http.gate import Slots
 from mailhive.http.handshake import SUBPROTOCOL, opening
 from mailhive.http.request import Request
 from mailhive.jmap.api import LARGE
@@ -65,14 +64,11 @@ class JmapSocket(WebSocketServerProtocol):
     log = make_logger(level="error")  # ends are ours to log
     maxMessagePayloadSize: int
 
-    def __init__(
-        self, api: Any, hub: Any, requests: Slots, request: Request, principal: Principal
-    ) -> None:
+    def __init__(self, api: Any, hub: Any, request: Request, principal: Principal) -> None:
         super().__init__()
         self.ended: Deferred[None] = Deferred()
         self._api = api
         self._hub = hub
-        self._requests = requests
         self._request = request
         self._principal = principal
         self._subscription: Any = None  # push.hub.Subscription
@@ -129,7 +125,7 @@ class JmapSocket(WebSocketServerProtocol):
                 case PushDisable():
                     self._unsubscribe()
                 case call:
-                    with self._requests.taken_by(self._principal.name):
+                    with self._api.request_slots.taken_by(self._principal.name):
                         began = self.factory.reactor.seconds()
                         reply = await self._api.answer(self._principal, call, response_head(name))
                         self._log_call(began, len(raw), reply)
@@ -249,15 +245,12 @@ class JmapSocket(WebSocketServerProtocol):
 
 
 class SocketFactory:
-    """Makes WebSockets of requests; `requests` are the slots of API requests."""
+    """Makes WebSockets of requests."""
 
-    def __init__(
-        self, api: Any, hub: Any, requests: Slots, settings: JmapWebSocket | None, reactor: Any
-    ) -> None:
+    def __init__(self, api: Any, hub: Any, settings: JmapWebSocket | None, reactor: Any) -> None:
         settings = settings or JmapWebSocket()
         self._api = api
         self._hub = hub
-        self._requests = requests
         # Of Autobahn's protocols, not of a port.
         self._factory = WebSocketServerFactory(reactor=reactor, server="")
         self._factory.setProtocolOptions(
@@ -274,7 +267,7 @@ class SocketFactory:
 
     def connect(self, request: Request, principal: Principal) -> JmapSocket:
         """The WebSocket that a request that was not refused becomes."""
-        socket = JmapSocket(self._api, self._hub, self._requests, request, principal)
+        socket = JmapSocket(self._api, self._hub, request, principal)
         socket.factory = self._factory
         request.setResponseCode(400)  # Autobahn's, if it understands an extension otherwise
         request.startedWriting = True

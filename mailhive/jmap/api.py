@@ -20,6 +20,7 @@ from mailhive.jmap.errors import RequestError
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.session import SessionUrls, session_object, session_state
+from mailhive.jmap.slots import Slots
 from mailhive.mail.blobs import Blob, BlobAccess
 from mailhive.mail.membership import groups_of
 from mailhive.mail.provision import Accounts
@@ -42,7 +43,9 @@ class JmapReply:
 
 @define
 class JmapApi:
-    """JMAP for any number of principals.
+    """JMAP for any number of principals, over any number of listeners.
+
+    `request_slots` and `upload_slots` are for the transports to take.
 
     `on_failure(method, exception)` hears of failures that are ours; `revision`
     is a digest of the configuration that session URLs depend on.  With
@@ -65,9 +68,13 @@ class JmapApi:
     revision: str = ""
     provisioning: bool = True
     charsets: Charsets = USUAL
+    request_slots: Slots = field(init=False)
+    upload_slots: Slots = field(init=False)
     _session_state: Callable[..., str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.request_slots = Slots(self.limits.concurrent_requests, "maxConcurrentRequests")
+        self.upload_slots = Slots(self.limits.concurrent_uploads, "maxConcurrentUpload")
         # The same until the configuration changes, or what the principal can reach.
         self._session_state = lru_cache(1024)(
             lambda principal, accounts: session_state(

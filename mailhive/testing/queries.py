@@ -104,18 +104,18 @@ def _any_of_emails(subjects: Subjects) -> Strategy:
         "subject": st.just("lunch"),
         "header": st.just(["Subject", "plans"]),
     }
-    mutable = {
+    mutable: dict[str, Strategy] = {
         "inMailbox": mailbox,
         "inMailboxOtherThan": st.lists(mailbox, max_size=1),
         "hasKeyword": keyword,
         "notKeyword": keyword,
     }
-    of_thread = dict.fromkeys(
+    of_thread: dict[str, Strategy] = dict.fromkeys(
         ("allInThreadHaveKeyword", "someInThreadHaveKeyword", "noneInThreadHaveKeyword"), keyword
     )
     columns = ("receivedAt", "size", "from", "to", "subject", "sentAt")
     words = ("hasKeyword", "allInThreadHaveKeyword", "someInThreadHaveKeyword")
-    kinds = st.sampled_from(
+    kinds: Strategy = st.sampled_from(
         [
             ({**mutable, **of_thread}, columns, words),
             (mutable, columns, words[:1]),

@@ -29,6 +29,7 @@ from mailhive.http.site import JmapSite
 from mailhive.http.urls import API, Prefixes
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.limits import Limits
+from mailhive.jmap.slots import Slots
 from mailhive.model.principal import Principal
 from mailhive.testing.jmap_client import JmapClient
 from mailhive.testing.memory import MemoryBlobStore
@@ -77,6 +78,8 @@ class MemoryApi:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.request_slots = Slots(limits.concurrent_requests, "maxConcurrentRequests")
+        self.upload_slots = Slots(limits.concurrent_uploads, "maxConcurrentUpload")
         self.blobs: dict[str, MemoryBlob] = {}
         self.uploads: list[tuple[str, str, int]] = []
         self.gate: Deferred[None] | None = None  # requests wait for it

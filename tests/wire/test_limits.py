@@ -1,5 +1,6 @@
 """Every limit that can be configured, set to little: advertised, and with its own error."""
 
+import http.client
 import json
 import smtplib
 import socket
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from mailhive.jmap.registry import Registry
-from mailhive.testing.process import USERS, DaemonProcess
+from mailhive.testing.process import USERS, DaemonProcess, free_port
 
 CORE = "urn:ietf:params:jmap:core"
 MAIL = "urn:ietf:params:jmap:mail"
@@ -17,6 +18,7 @@ MAIL = "urn:ietf:params:jmap:mail"
 METHODS = Registry.load().methods
 TYPES = sorted({name.partition("/")[0] for name in METHODS if name.endswith("/get")})
 
+SECOND_PORT = free_port()
 EXTRA = """
 [[directory.memory.principals]]
 name = "carol"
@@ -39,12 +41,16 @@ max-size = 2000
 max-size-attachments = 500
 guess-charsets = false
 decode-utf-7 = true
+[server.listener.second]
+bind = "127.0.0.1:{second}"
+protocol = "jmap"
 """
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    with DaemonProcess(tmp_path_factory.mktemp("daemon"), extra=EXTRA) as server:
+    extra = EXTRA.replace("{second}", str(SECOND_PORT))
+    with DaemonProcess(tmp_path_factory.mktemp("daemon"), extra=extra) as server:
         server.users = USERS | {"carol": "secret"}
         yield server
 
@@ -121,7 +127,10 @@ def test_uploads(user: Any) -> None:
     [("apiUrl", "maxConcurrentRequests"), ("uploadUrl", "maxConcurrentUpload")],
 )
 def test_at_the_same_time(daemon: DaemonProcess, user: Any, path: str, limit: str) -> None:
-    """One that was begun and is not complete keeps the next one of that user away, no other's."""
+    """One that was begun and is not complete keeps the next one of that user away.
+
+    On whatever listener; no other user's.
+    """
     url = user.session[path].replace("{accountId}", user.account_id)
     target = url.removeprefix(daemon.base_url)
     head = (
@@ -133,6 +142,11 @@ def test_at_the_same_time(daemon: DaemonProcess, user: Any, path: str, limit: st
         assert slow.recv(1000).startswith(b"HTTP/1.1 100 ")  # it is being read
         status, _, body = user.request("POST", url, b"{}", {"Content-Type": "application/json"})
         assert (status, json.loads(body)["limit"]) == (400, limit)
+        second = http.client.HTTPConnection("127.0.0.1", SECOND_PORT, timeout=60)
+        credentials = {"Authorization": user.authorization, "Content-Type": "application/json"}
+        second.request("POST", target, b"{}", credentials)
+        assert json.loads(second.getresponse().read())["limit"] == limit
+        second.close()
         slow.sendall(b"{}")
         assert slow.recv(1000).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 201 "))
     status, _, body = user.request("POST", url, b"{}", {"Content-Type": "application/json"})

@@ -1,0 +1,35 @@
+"""How much a user does at a time (RFC 8620 §2 maxConcurrentRequests, maxConcurrentUpload)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from attrs import define, field
+
+from mailhive.jmap.errors import RequestError
+
+__all__ = ["Slots"]
+
+
+@define(eq=False)
+class Slots:
+    """`limit` slots for each user, of what `name` says in the capability object."""
+
+    limit: int
+    name: str
+    _taken: Counter[str] = field(factory=Counter, init=False)
+
+    @contextmanager
+    def taken_by(self, user: str) -> Iterator[None]:
+        """Hold one slot of `user`; `RequestError` if all are taken (RFC 8620 §3.6.1)."""
+        if self._taken[user] >= self.limit:
+            raise RequestError(
+                "limit", f"At most {self.limit} at a time are allowed.", limit=self.name
+            )
+        self._taken[user] += 1
+        try:
+            yield
+        finally:
+            self._taken[user] -= 1
+            if not self._taken[user]:
+                del self._taken[user]
