@@ -22,15 +22,18 @@ class Grant:
     principal: Principal
     _ask: Callable[[], Awaitable[Principal | None]] = field(repr=False, eq=False)
 
-    async def still_valid(self) -> bool:
-        """Do the credentials still hold: not revoked, expired or changed, nobody disabled?
+    async def renewed(self) -> Principal | None:
+        """The same principal as it is now, or None if the credentials hold no longer.
 
+        They may have been revoked, expired or changed, or the principal disabled.
         `TemporaryFailure` when nobody can tell now.
         """
         try:
             found = await self._ask()
         except (AuthenticationFailed, NoAccount):
-            return False
+            return None
         except TooManyAttempts as error:  # of somebody else's, who guesses
             raise TemporaryFailure("logins are slowed down") from error
-        return found is not None and found.enabled and found.name == self.principal.name
+        if found is None or not found.enabled or found.name != self.principal.name:
+            return None
+        return found

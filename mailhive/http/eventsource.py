@@ -1,16 +1,17 @@
 """The event source (RFC 8620 §7.3): StateChange objects as server-sent events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
 from msgspec.json import Encoder
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from zope.interface import implementer
 
 from mailhive.http.request import Request
 from mailhive.jmap.errors import RequestError
+from mailhive.model.principal import Principal
 
 __all__ = ["EventOptions", "EventStream", "event_options"]
 
@@ -55,35 +56,44 @@ class EventStream:
     """One client's stream; `run` ends when the client or the server has had enough.
 
     While the client takes nothing, nothing is written: what changes meanwhile
-    waits in the subscription, which keeps the latest states only.
+    waits in the subscription, which keeps the latest states only.  A client that takes
+    nothing for `patience` seconds is cut.
     """
 
-    def __init__(self, request: Request, options: EventOptions, reactor: Any) -> None:
+    def __init__(
+        self, request: Request, options: EventOptions, hub: Any, reactor: Any, patience: float
+    ) -> None:
         self._request = request
         self._options = options
+        self._hub = hub
         self._reactor = reactor
+        self._patience = patience
         self._subscription: Any = None  # push.hub.Subscription
         self._done: Deferred[None] = Deferred()
         self._paused = False
         self._tick: IDelayedCall | None = None
+        self._cut: IDelayedCall | None = None
 
-    async def run(self, hub: Any, account_ids: list[str], last_event_id: str | None) -> None:
+    async def run(self, account_ids: Iterable[str], last_event_id: str | None) -> None:
         """Send events of these accounts; `last_event_id` is where an earlier stream ended."""
         request = self._request
         request.setHeader(b"Content-Type", b"text/event-stream; charset=utf-8")
-        request.setHeader(b"Cache-Control", b"no-cache, no-store")
-        request.setHeader(b"X-Accel-Buffering", b"no")  # nginx would wait for more
+        # Proxies must pass on each event at once, and as it is; nginx has its own word for it.
+        request.setHeader(b"Cache-Control", b"no-cache, no-store, no-transform")
+        request.setHeader(b"X-Accel-Buffering", b"no")
         request.registerProducer(self, True)
-        self._subscription = await hub.subscribe(
+        self._subscription = await self._hub.subscribe(
             account_ids, self._options.types, last_event_id, self._events
         )
         try:
             self._write(b": here are your events\n\n")
             await self._done
         finally:
-            self._subscription.stop()
-            if self._tick is not None and self._tick.active():
-                self._tick.cancel()
+            if self._subscription is not None:
+                self._subscription.stop()
+            for timer in (self._tick, self._cut):
+                if timer is not None and timer.active():
+                    timer.cancel()
             if not request.gone:
                 request.unregisterProducer()
 
@@ -92,8 +102,24 @@ class EventStream:
         if not self._done.called:
             self._done.callback(None)
 
+    revoke = end
+
+    def reach(self, _: Principal, account_ids: frozenset[str]) -> None:
+        """Hear of these accounts from now on."""
+        subscription = self._subscription
+        if subscription is not None and subscription.account_ids != account_ids:
+            self._subscription = None
+            ensureDeferred(self._move(subscription, account_ids)).addErrback(lambda _: self.end())
+
+    async def _move(self, old: Any, account_ids: frozenset[str]) -> None:
+        moved = await self._hub.move(old, account_ids)
+        if self._done.called:
+            moved.stop()
+        else:
+            self._subscription = moved
+
     def _events(self) -> None:
-        if self._paused or self._done.called:
+        if self._paused or self._done.called or self._subscription is None:
             return
         taken = self._subscription.take()
         if taken is None:
@@ -122,13 +148,18 @@ class EventStream:
 
     def pauseProducing(self) -> None:
         self._paused = True
+        if self._cut is None and not self._done.called:
+            self._cut = self._reactor.callLater(self._patience, self._request.abandon)
 
     def resumeProducing(self) -> None:
         self._paused = False
+        if self._cut is not None and self._cut.active():
+            self._cut.cancel()
+        self._cut = None
         self._reactor.callLater(0, self._resumed)
 
     def _resumed(self) -> None:
-        if self._done.called or self._subscription is None:
+        if self._done.called:
             return
         self._events()
         if self._tick is not None and not self._tick.active():

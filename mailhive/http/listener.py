@@ -96,7 +96,7 @@ class JmapListener:
             routes.app.resource(),
             name=name,
             reactor=reactor,
-            before_drain=routes.end_streams,
+            before_drain=routes.streams.end,
             headers=jmap.http.headers,
             cors=Cors(jmap.http.origins),
             proxies=Proxies(server.trusted_proxies, server.forwarded_fields),

@@ -19,6 +19,7 @@ from mailhive.http.gate import Gate, route, ticket_route
 from mailhive.http.handshake import refusal
 from mailhive.http.reply import Reply, plain_problem
 from mailhive.http.request import Request
+from mailhive.http.streams import Streams
 from mailhive.http.urls import (
     EVENT_SOURCE,
     SESSION,
@@ -27,7 +28,7 @@ from mailhive.http.urls import (
     WELL_KNOWN,
     Prefixes,
 )
-from mailhive.http.websocket import JmapSocket, SocketFactory
+from mailhive.http.websocket import SocketFactory
 from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.slots import Slots
@@ -88,7 +89,7 @@ class Routes:
         self._prefixes = prefixes or Prefixes()
         self._patience = patience
         self._hub = hub
-        self._streams: set[EventStream | JmapSocket] = set()
+        self.streams = Streams(api, reactor)
         self._streams_of = Slots(MAX_STREAMS, "event sources")
         self._sockets_of = Slots(MAX_STREAMS, "WebSockets")
         self._sockets = SocketFactory(api, hub, websocket, reactor)
@@ -213,13 +214,13 @@ class Routes:
         account_ids = await self._api.account_ids(principal)
         # A script in a browser can set the URL only.
         last = request.header(b"last-event-id") or request.query.get("lasteventid")
-        stream = EventStream(request, options, self._reactor)
-        with self._streams_of.taken_by(principal.name):
-            self._streams.add(stream)
-            try:
-                await stream.run(self._hub, account_ids, last)
-            finally:
-                self._streams.discard(stream)
+        stream = EventStream(request, options, self._hub, self._reactor, self._patience)
+        assert request.grant is not None  # of the gate
+        with (
+            self._streams_of.taken_by(principal.name),
+            self.streams.opened(stream, request.grant),
+        ):
+            await stream.run(account_ids, last)
 
     @app.route(TICKET, methods=["POST"])
     @route
@@ -236,19 +237,12 @@ class Routes:
         refused = refusal(request)
         if refused is not None:
             return refused
+        assert request.grant is not None  # of the gate
         with self._sockets_of.taken_by(principal.name):
             socket = self._sockets.connect(request, principal)
-            self._streams.add(socket)
-            try:
+            with self.streams.opened(socket, request.grant):
                 await socket.ended
-            finally:
-                self._streams.discard(socket)
         return None
-
-    def end_streams(self) -> None:
-        """End what would never end by itself, as the server is about to stop."""
-        for stream in tuple(self._streams):
-            stream.end()
 
     @app.handle_errors(HTTPException)
     def unroutable(self, request: Any, failure: Failure) -> None:

@@ -55,6 +55,7 @@ _MEMORY_LEVEL = 5
 # RFC 6455 §7.4.1
 _GOING_AWAY = 1001
 _UNSUPPORTED_DATA = 1003
+_POLICY_VIOLATION = 1008
 
 
 @implementer(IPushProducer)
@@ -188,22 +189,29 @@ class JmapSocket(WebSocketServerProtocol):
     # Push (RFC 8887 §4.3.5)
 
     async def _enable(self, enable: PushEnable) -> None:
-        self._unsubscribe()
-        turn = self._turn
+        turn = self._unsubscribe()
         account_ids = await self._api.account_ids(self._principal)
         subscription = await self._hub.subscribe(
             account_ids, enable.types, enable.push_state, self._push
         )
+        self._subscribed(subscription, turn)
+
+    async def _move(self, old: Any, account_ids: frozenset[str]) -> None:
+        turn = self._unsubscribe()
+        self._subscribed(await self._hub.move(old, account_ids), turn)
+
+    def _subscribed(self, subscription: Any, turn: int) -> None:
         if turn == self._turn:
             self._subscription = subscription
         else:  # the client has said something else meanwhile, or is gone
             subscription.stop()
 
-    def _unsubscribe(self) -> None:
+    def _unsubscribe(self) -> int:
         self._turn += 1
         if self._subscription is not None:
             self._subscription.stop()
             self._subscription = None
+        return self._turn
 
     def _push(self) -> None:
         if self._full or self._subscription is None or self.state != self.STATE_OPEN:
@@ -238,6 +246,20 @@ class JmapSocket(WebSocketServerProtocol):
         """Close when the requests that were accepted are answered.  Idempotent."""
         self._ending = True
         self._end_if_idle()
+
+    def revoke(self) -> None:
+        """Close at once: the login holds no longer.  Idempotent."""
+        self._ending = True
+        self._unsubscribe()
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(_POLICY_VIOLATION, b"the login holds no longer")
+
+    def reach(self, principal: Principal, account_ids: frozenset[str]) -> None:
+        """Answer as this principal from now on, and hear of these accounts."""
+        self._principal = principal
+        subscription = self._subscription
+        if subscription is not None and subscription.account_ids != account_ids:
+            ensureDeferred(self._move(subscription, account_ids)).addErrback(self._broken)
 
     def _end_if_idle(self) -> None:
         if self._ending and not self._running and self.state == self.STATE_OPEN:

@@ -6,17 +6,24 @@ one, and changes that come close together are told as one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
+from twisted.logger import Logger
 
+from mailhive.errors import AccountNotFound
 from mailhive.model.changes import StateChange
 from mailhive.push.state import decode_push_state, encode_push_state
 
 __all__ = ["PushHub", "Subscription"]
 
+_log = Logger()
+
 #: Seconds in which changes are gathered before they are told.
 GATHER = 0.05
+#: Subscribers that are told before others have a turn.
+AT_A_TIME = 50
 
 
 @define(eq=False)
@@ -29,10 +36,11 @@ class Subscription:
 
     account_ids: frozenset[str]
     types: frozenset[str]
-    _wake: Callable[[], None]
+    wake: Callable[[], None]
     _hub: "PushHub"
     _pending: dict[str, dict[str, int]] = field(factory=dict)
     _position: dict[str, int] = field(factory=dict)  # modseq heard of, by account
+    _told: dict[str, int] = field(factory=dict)  # the same when it was last taken
     _started: bool = False
     _woken: bool = False
 
@@ -46,15 +54,27 @@ class Subscription:
             for account_id, states in self._pending.items()
         }
         self._pending = {}
-        return changed, encode_push_state(self._position)
+        self._told = dict(self._position)
+        return changed, self.push_state
+
+    @property
+    def push_state(self) -> str:
+        """Where to go on for somebody who knows all that was taken, and nothing since."""
+        return encode_push_state(self._told)
+
+    def tell(self) -> None:
+        """Call `wake`; called by the hub."""
+        if self._pending:
+            self.wake()
 
     def stop(self) -> None:
         """Hear no more.  Idempotent."""
         self._hub.forget(self)
+        self._pending = {}
 
     def hear(self, change: StateChange) -> None:
         """A commit; called by the hub."""
-        self._add(change.account_id, change.changed, max(change.changed.values()))
+        self._add(change.account_id, change.changed, max(change.changed.values(), default=0))
         if self._started:
             self._announce()
 
@@ -63,11 +83,20 @@ class Subscription:
 
         `now` has the modseq and the states of each account, read after the hub
         began to call `hear`.  Of a push state that we did not make it is only
-        known that everything may have changed since.
+        known that everything may have changed since, and of one that is ahead of an
+        account, which was restored from a backup, too.
         """
-        heard = None if push_state is None else (decode_push_state(push_state) or {})
+        known = None if push_state is None else (decode_push_state(push_state) or {})
         for account_id, (modseq, states) in now.items():
-            since = modseq if heard is None else heard.get(account_id, -1)
+            if known is None:  # what was heard came after the present
+                heard = self._pending.get(account_id, {}).values()
+                since = min([modseq, *(state - 1 for state in heard)])
+            else:
+                since = known.get(account_id, -1)
+            if 0 <= since <= modseq:
+                self._told[account_id] = since
+            else:
+                since = -1
             self._add(account_id, states, modseq)
             pending = self._pending.pop(account_id, {})
             news = {name: state for name, state in pending.items() if state > since}
@@ -87,7 +116,7 @@ class Subscription:
     def _announce(self) -> None:
         if self._pending and not self._woken:
             self._woken = True
-            self._hub.reactor.callLater(GATHER, self._wake)
+            self._hub.announce(self)
 
 
 class PushHub:
@@ -101,6 +130,7 @@ class PushHub:
         self.reactor = reactor
         self._store = store
         self._subscriptions: dict[str, set[Subscription]] = {}
+        self._announced: list[Subscription] = []
         store.observe(self._committed)
 
     async def subscribe(
@@ -123,16 +153,38 @@ class PushHub:
         )
         for account_id in subscription.account_ids:
             self._subscriptions.setdefault(account_id, set()).add(subscription)
+        now = {}
         try:
-            now = {
-                account_id: await self._store.read(account_id, lambda r: (r.modseq, r.states()))
-                for account_id in subscription.account_ids
-            }
+            for account_id in subscription.account_ids:
+                with suppress(AccountNotFound):  # it is gone since it was looked up
+                    now[account_id] = await self._store.read(account_id, _states)
         except BaseException:
             subscription.stop()
             raise
         subscription.start(now, push_state)
         return subscription
+
+    async def move(self, old: Subscription, account_ids: Iterable[str]) -> Subscription:
+        """Go on with other accounts: all of a new one is news, the others where `old` was."""
+        old.stop()
+        return await self.subscribe(account_ids, old.types, old.push_state, old.wake)
+
+    def announce(self, subscription: Subscription) -> None:
+        """Wake a subscriber soon."""
+        self._announced.append(subscription)
+        if len(self._announced) == 1:
+            self.reactor.callLater(GATHER, self._tell)
+
+    def _tell(self) -> None:
+        # Whoever is announced while these are told is told next time.
+        announced, self._announced = self._announced[:AT_A_TIME], self._announced[AT_A_TIME:]
+        if self._announced:
+            self.reactor.callLater(0, self._tell)
+        for subscription in announced:
+            try:
+                subscription.tell()
+            except Exception:
+                _log.failure("a subscriber could not be told")
 
     def forget(self, subscription: Subscription) -> None:
         """End a subscription."""
@@ -146,3 +198,7 @@ class PushHub:
     def _committed(self, change: StateChange) -> None:
         for subscription in tuple(self._subscriptions.get(change.account_id, ())):
             subscription.hear(change)
+
+
+def _states(reader: Any) -> tuple[int, dict[str, int]]:
+    return reader.modseq, reader.states()

@@ -7,7 +7,7 @@ import pytest
 import pytest_twisted
 import treq
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import succeed
 
 from mailhive.auth.grant import Grant
 from mailhive.auth.tickets import Tickets
@@ -18,6 +18,7 @@ from mailhive.http.site import JmapSite
 from mailhive.http.urls import API
 from mailhive.model.principal import Principal
 from mailhive.push.hub import PushHub
+from mailhive.testing.event_source import Events
 
 ALICE = Principal("alice", emails=("alice@example.org",))
 MESSAGE = b"Subject: s\r\n\r\nbody\r\n"
@@ -28,36 +29,6 @@ class Anybody:
 
     def authenticate(self, headers: Any, peer: str) -> Any:
         return succeed(Grant(ALICE, lambda: succeed(ALICE)))
-
-
-class Events:
-    """An event source's client: events as dicts of their fields, comments left out."""
-
-    def __init__(self, response: Any) -> None:
-        self.response = response
-        self.ended: Deferred[None] = Deferred()
-        self._buffer = b""
-        self._events: list[dict[str, str]] = []
-        self._waiting: Deferred[None] | None = None
-        done = treq.collect(response, self._received)
-        done.addBoth(lambda _: self.ended.callback(None))
-
-    def _received(self, data: bytes) -> None:
-        self._buffer += data
-        while b"\n\n" in self._buffer:
-            block, self._buffer = self._buffer.split(b"\n\n", 1)
-            lines = [line for line in block.decode().split("\n") if not line.startswith(":")]
-            if lines:
-                self._events.append(dict(line.split(": ", 1) for line in lines))
-        if self._waiting is not None and self._events:
-            waiting, self._waiting = self._waiting, None
-            waiting.callback(None)
-
-    async def next(self) -> dict[str, str]:
-        if not self._events:
-            self._waiting = Deferred()
-            await self._waiting
-        return self._events.pop(0)
 
 
 @pytest_twisted.async_yield_fixture
@@ -76,7 +47,7 @@ async def source(stores: Any, listening: Any, client_of: Any) -> Any:
         routes.app.resource(),
         name="jmap",
         reactor=reactor,
-        before_drain=routes.end_streams,
+        before_drain=routes.streams.end,
     )
     url, _ = listening(site)
     client = client_of(url)

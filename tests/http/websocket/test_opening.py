@@ -1,0 +1,79 @@
+"""How a WebSocket begins, and what is refused (RFC 6455 §4.2, RFC 8887 §4.1)."""
+
+import json
+from typing import Any
+
+import pytest
+import pytest_twisted
+import treq
+
+from mailhive.jmap.capabilities import TICKET, WEBSOCKET
+from mailhive.model.principal import Principal
+
+ALICE = Principal("alice", emails=("alice@example.org",))
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_session_says_where_it_is(world: Any) -> None:
+    answer = await world.http.get(
+        f"{world.url}/jmap/session", headers={"Authorization": "Basic alice"}
+    )
+    session = await treq.json_content(answer)
+    place = f"localhost:{world.port}/jmap"
+    assert session["capabilities"][WEBSOCKET] == {"url": f"ws://{place}/ws", "supportsPush": True}
+    assert session["capabilities"][TICKET] == {"url": f"http://{place}/ticket", "lifetime": 60}
+    # What a session names, a request may use.
+    used = await world.alice.api.handle(
+        ALICE, json.dumps({"using": [WEBSOCKET, TICKET], "methodCalls": []}).encode()
+    )
+    assert json.loads(used.body)["sessionState"] == session["state"]
+
+
+@pytest.mark.parametrize(
+    ("status", "changes"),
+    [
+        (401, {"Authorization": None}),
+        (401, {"Authorization": None, "path": "/jmap/ws?ticket=no"}),
+        (403, {"Origin": "https://web.example"}),
+        (403, {"Origin": "null"}),
+        (101, {"Origin": "https://Mail.example"}),
+        (400, {"Sec_WebSocket_Protocol": None}),
+        (400, {"Sec_WebSocket_Protocol": "JMAP, mail"}),
+        (400, {"Sec_WebSocket_Key": "short"}),
+        (400, {"Sec_WebSocket_Key": None}),
+        (400, {"Content_Length": "5"}),
+        (400, {"line": "HEAD /jmap/ws HTTP/1.1"}),
+        (400, {"line": "GET /jmap/ws HTTP/1.0"}),
+        (405, {"line": "POST /jmap/ws HTTP/1.1"}),
+        (426, {"Upgrade": None}),
+        (426, {"Upgrade": "h2c"}),
+        (426, {"Connection": "close"}),
+        (426, {"Sec_WebSocket_Version": "8"}),
+        (400, {"Sec_WebSocket_Extensions": "permessage-deflate; server_max_window_bits=99"}),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_what_is_no_handshake(world: Any, status: int, changes: dict[str, Any]) -> None:
+    client = await world.dial(**changes)
+    found, headers = await client.head()
+    assert found == status
+    if status == 401:
+        assert headers["www-authenticate"] == "Basic"
+    if changes.get("Sec_WebSocket_Version"):
+        assert headers["sec-websocket-version"] == "13"
+    elif status == 426:
+        assert headers["upgrade"] == "websocket"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_user_has_so_many(world: Any, monkeypatch: Any) -> None:
+    for _ in range(32):
+        await world.open()
+    client = await world.dial()
+    assert (await client.head())[0] == 400
+    world.clients[0].transport.loseConnection()
+    await world.clients[0].end()
+    while True:  # until the server has noticed
+        client = await world.dial()
+        if (await client.head())[0] == 101:
+            break

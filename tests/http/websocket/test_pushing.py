@@ -1,0 +1,106 @@
+"""Changes over a WebSocket, and clients that are slow (RFC 8887 §4.3.5)."""
+
+from typing import Any
+
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from mailhive.http import websocket
+from mailhive.http.channel import Channel
+
+MESSAGE = b"Subject: s\r\n\r\nbody\r\n"
+
+
+async def pause() -> None:
+    done: Deferred[None] = Deferred()
+    reactor.callLater(0.01, done.callback, None)
+    await done
+
+
+@pytest_twisted.ensureDeferred
+async def test_changes_are_pushed_and_a_client_resumes(world: Any) -> None:
+    alice = world.alice
+    client = await world.open()
+    client.say({"@type": "WebSocketPushEnable", "dataTypes": None})
+    client.say(world.echo("a"))  # goes on beside
+    assert (await client.hear())["@type"] == "Response"
+    await pause()
+    await alice.add(MESSAGE)
+    change = await client.hear()
+    state = (await alice.call("Email/get", ids=[]))["state"]
+    assert change["@type"] == "StateChange"
+    assert change["changed"][alice.account_id]["Email"] == state
+    client.transport.abortConnection()
+    # Away, and back twice: once something has changed, once nothing.
+    await alice.call("Mailbox/set", create={"m": {"name": "New"}})
+    back = await world.open()
+    enable = {"@type": "WebSocketPushEnable", "dataTypes": ["Mailbox"]}
+    back.say({**enable, "pushState": change["pushState"]})
+    told = await back.hear()
+    mailboxes = (await alice.call("Mailbox/get", ids=[]))["state"]
+    assert told["changed"] == {alice.account_id: {"Mailbox": mailboxes}}
+    back.say({**enable, "pushState": told["pushState"]})  # in place of the first
+    await pause()
+    await alice.call("Mailbox/set", create={"m": {"name": "Newer"}})
+    again = await back.hear()
+    assert again["changed"][alice.account_id]["Mailbox"] > mailboxes
+    back.say({"@type": "WebSocketPushDisable"})
+    await alice.call("Mailbox/set", create={"m": {"name": "Newest"}})
+    for _ in range(10):
+        await pause()
+    back.say(world.echo("a"))
+    assert (await back.hear())["@type"] == "Response"  # and no StateChange before
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_slow_reader_is_told_of_the_latest_only(world: Any) -> None:
+    client = await world.open()
+    client.say({"@type": "WebSocketPushEnable", "dataTypes": ["Mailbox"]})
+    client.say(world.echo("a"))
+    await client.hear()
+    await pause()
+    (channel,) = world.site.channels
+    channel.pauseProducing()  # as the transport does when it is full
+    for name in "abc":
+        await world.alice.call("Mailbox/set", create={"m": {"name": name}})
+        await pause()
+    for _ in range(10):
+        await pause()
+    channel.resumeProducing()
+    state = (await world.alice.call("Mailbox/get", ids=[]))["state"]
+    assert (await client.hear())["changed"] == {world.alice.account_id: {"Mailbox": state}}
+    client.say(world.echo("b"))
+    assert (await client.hear())["@type"] == "Response"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_takes_nothing_is_not_read_either(world: Any) -> None:
+    client = await world.open()
+    body = world.echo("a", id="1")
+    body["methodCalls"] = [["Core/echo", {"text": "x" * 150_000}, "c"]]
+    client.transport.pauseProducing()
+    for _ in range(200):
+        client.say(body)
+    (channel,) = world.site.channels
+    while not channel.paused:
+        await pause()
+    client.transport.resumeProducing()
+    for _ in range(200):
+        assert (await client.hear())["requestId"] == "1"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_closes_and_takes_nothing_is_cut(world: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(websocket, "CLOSING", 0.1)
+    monkeypatch.setattr(Channel, "abortTimeout", 0.1)
+    client = await world.open()
+    client.transport.pauseProducing()
+    (channel,) = world.site.channels
+    socket = channel._upgraded
+    while not channel.paused:
+        socket.sendMessage(b"x" * 100_000)
+        await pause()
+    socket.onCloseFrame(1000, None)  # which came in before
+    while world.site.channels:
+        await pause()
