@@ -5,6 +5,7 @@ registry.
 """
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mailhive.auth.throttle import Throttle
 from mailhive.auth.tickets import Tickets
 from mailhive.auth.tokens import TokenKey
 from mailhive.auth.users import Users
+from mailhive.config.load import LoadedConfig, load
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
 from mailhive.edge.certificates import Certificates
@@ -27,7 +29,6 @@ from mailhive.edge.proxied import Proxied
 from mailhive.errors import TemporaryFailure
 from mailhive.fetch.client import Fetcher
 from mailhive.fetch.guard import Guard
-from mailhive.interfaces.directory import IRemovals
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
@@ -35,6 +36,7 @@ from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.collector import Collector
 from mailhive.mail.delivery import Delivered, LocalDelivery
+from mailhive.mail.directory_service import DirectoryService
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
 from mailhive.mail.responder import VacationResponder
@@ -45,7 +47,9 @@ from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
 from mailhive.registry import provider
+from mailhive.reload import Reloads
 from mailhive.sockets import open_sockets
+from mailhive.systemd import notify
 
 __all__ = ["BuildContext", "Listener", "Services", "build", "limits_of", "report_failure"]
 
@@ -77,7 +81,10 @@ class BuildContext:
 
 @frozen
 class Services:
-    """What listeners share.  Services added to `parent` start before them and stop after."""
+    """What listeners share.  Services added to `parent` start before them and stop after.
+
+    What of a listener can change while it runs is told to `reloads`.
+    """
 
     config: Settings
     hostname: str
@@ -93,6 +100,7 @@ class Services:
     tickets: Tickets
     throttle: Throttle
     offload: Callable[..., Deferred[Any]]
+    reloads: Reloads
     reactor: Any
     parent: MultiService
 
@@ -131,13 +139,16 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def build(settings: Settings, reactor: Any) -> Daemon:
+def build(config: LoadedConfig, reactor: Any) -> Daemon:
     """The daemon, with its addresses bound but nothing started.
 
     `ListenError` tells of every address that cannot be had.
     """
-    daemon = Daemon(settings.server.data_dir, reactor)
-    services = _services(settings, reactor, daemon.providers)
+    settings = config.settings
+    offload = Offload(reactor)
+    reloads = Reloads(settings, partial(load, config.path), offload, notify)
+    daemon = Daemon(settings.server.data_dir, reactor, reloads.reload)
+    services = _services(settings, reactor, daemon.providers, offload, reloads)
     wanted = {
         name: listener
         for name, listener in settings.server.listener.items()
@@ -154,12 +165,15 @@ def build(settings: Settings, reactor: Any) -> Daemon:
     return daemon
 
 
-def _services(settings: Settings, reactor: Any, parent: MultiService) -> Services:
-    offload = Offload(reactor)
+def _services(
+    settings: Settings, reactor: Any, parent: MultiService, offload: Offload, reloads: Reloads
+) -> Services:
     context = BuildContext(reactor, settings.server.data_dir, offload)
     blobs = _build(settings.blob[settings.storage.blob], context)
     mail_store = _build(settings.store[settings.storage.mail], context)
-    directory = _build(settings.directory[settings.jmap.directory], context)
+    directory_service = DirectoryService(settings, partial(_build, context=context), reactor)
+    reloads.add(directory_service.prepare, "directory", "domain", "jmap.directory")
+    directory = directory_service.directories
     throttle = Throttle(reactor.seconds)
     token_key = TokenKey.of(settings)
     fetcher = Fetcher(reactor)  # of URLs that the configuration names
@@ -177,7 +191,16 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         for name in settings.jmap.authentication
     )
     outbox = Outbox(settings.server.data_dir / "outbox.sqlite", Submissions(mail_store), reactor)
-    opened = (offload, blobs, mail_store, directory, token_key, fetcher, *strategies, outbox)
+    opened = (
+        offload,
+        blobs,
+        mail_store,
+        directory_service,
+        token_key,
+        fetcher,
+        *strategies,
+        outbox,
+    )
     for started in opened:
         as_service(started).setServiceParent(parent)
     Collector(
@@ -189,8 +212,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         age=settings.storage.collect_age,
         referrers=(outbox,),
     ).setServiceParent(parent)
-    if IRemovals.providedBy(directory):
-        MailRemoval(directory, mail_store, reactor).setServiceParent(parent)
+    MailRemoval(directory, mail_store, reactor).setServiceParent(parent)
 
     def now() -> int:
         return int(reactor.seconds() * 1000)
@@ -254,6 +276,7 @@ def _services(settings: Settings, reactor: Any, parent: MultiService) -> Service
         tickets=Tickets(reactor.seconds),
         throttle=throttle,
         offload=offload,
+        reloads=reloads,
         reactor=reactor,
         parent=parent,
     )

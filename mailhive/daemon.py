@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+from signal import SIGHUP, signal
 from socket import socket
 from threading import Thread
 from typing import Any
@@ -134,14 +135,21 @@ def _allow_descriptors() -> None:
 
 
 class Daemon(MultiService):
-    """Everything that runs.  `providers` start before `listeners` and stop after them."""
+    """Everything that runs.  `providers` start before `listeners` and stop after them.
+
+    `reload()` is called when the process gets SIGHUP.
+    """
 
     _log = Logger()
 
-    def __init__(self, data_dir: Path, reactor: Any) -> None:
+    def __init__(
+        self, data_dir: Path, reactor: Any, reload: Callable[[], Any] | None = None
+    ) -> None:
         super().__init__()
         self.data_dir = data_dir
         self.reactor = reactor
+        self._reload = reload
+        self._hangup: Any = None  # what SIGHUP did before
         self.providers = MultiService()
         self.listeners = MultiService()
         self.providers.setServiceParent(self)
@@ -156,13 +164,22 @@ class Daemon(MultiService):
         except OSError as error:
             where = error.filename or self.data_dir
             raise StartError(f"server.data-dir: cannot use {where}: {error.strerror}") from error
-        self.reactor.callWhenRunning(notify, "READY=1")
+        self.reactor.callWhenRunning(self._ready)
+
+    def _ready(self) -> None:
+        reload, reactor = self._reload, self.reactor
+        if reload is not None:
+            self._hangup = signal(SIGHUP, lambda *_: reactor.callFromThread(reload))
+        notify("READY=1")
 
     @inlineCallbacks
     def stopService(self) -> Any:
         """Stop accepting, let connections end, then close the providers, last opened first."""
         Service.stopService(self)
         notify("STOPPING=1")
+        if self._hangup is not None:
+            signal(SIGHUP, self._hangup)
+            self._hangup = None
         yield self.listeners.stopService()
         Service.stopService(self.providers)
         for provider in reversed(self.providers.services):

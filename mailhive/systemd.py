@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
+from time import monotonic_ns
 
 __all__ = ["notify"]
 
@@ -12,6 +13,8 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
     address = environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return
+    if state == "RELOADING=1":
+        state += f"\nMONOTONIC_USEC={monotonic_ns() // 1000}"
     if address[0] == "@":  # an abstract socket
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:

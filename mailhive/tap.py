@@ -45,7 +45,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor
     try:
-        daemon = build(options.loaded.settings, reactor)
+        daemon = build(options.loaded, reactor)
     except MailhiveError as error:
         raise SystemExit(f"mailhive: {error}") from None
     for warning in options.loaded.warnings:

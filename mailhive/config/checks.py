@@ -10,6 +10,7 @@ from typing import Any
 from mailhive.config.endpoints import Inherited, SocketAddress, parse_bind
 from mailhive.config.problems import Found
 from mailhive.config.values import quoted
+from mailhive.model.addresses import canonical_domain, is_domain
 
 __all__ = ["check"]
 
@@ -32,7 +33,35 @@ def check(document: dict[str, Any]) -> Found:
     listeners = _table(_table(document, "server"), "listener")
     if not listeners:
         yield ("server", "listener"), "is missing; at least one [server.listener.NAME] is needed"
+    yield from _domains(document)
     yield from _addresses(listeners)
+
+
+def _domains(document: dict[str, Any]) -> Found:
+    """Names of domains, and of the directories that they choose."""
+    domains, tables = _table(document, "domain"), _table(document, "directory")
+    seen: dict[str, str] = {}
+    for name in domains:
+        canonical = canonical_domain(name)
+        if canonical is None or not is_domain(canonical):
+            yield ("domain", name), 'is no domain; allowed is one such as "example.org"'
+        elif canonical in seen:
+            yield ("domain", name), f'is "{seen[canonical]}" again; allowed is each domain once'
+        else:
+            seen[canonical] = name
+    for name in domains:
+        chosen = _table(domains, name).get("directory")
+        if not isinstance(chosen, str):
+            continue  # reported where the table is read
+        path = ("domain", name, "directory")
+        if chosen not in tables:
+            allowed = f"allowed: {quoted(sorted(tables))}" if tables else "there is none"
+            yield path, f'names no table [directory."{chosen}"]; {allowed}'
+        elif chosen == _table(document, "jmap").get("directory"):
+            continue
+        elif "@" in chosen or canonical_domain(chosen) in seen:
+            # It stands behind the names of accounts (mail.directories).
+            yield path, f'names "{chosen}"; allowed is a directory whose name is no domain of these'
 
 
 def _addresses(listeners: dict[str, Any]) -> Found:

@@ -16,7 +16,7 @@ import attrs
 from mailhive.config.endpoints import Inherited, SocketAddress
 from mailhive.config.fields import FilePath, HttpHeader, Location
 from mailhive.config.jmap import JmapSettings
-from mailhive.config.settings import ServerSettings, StorageSettings
+from mailhive.config.settings import DomainSettings, ServerSettings, StorageSettings
 from mailhive.config.structure import keys_of
 from mailhive.config.tables import (
     BlobSettings,
@@ -89,6 +89,7 @@ def _document() -> Iterator[str]:
     yield from _chosen("store.NAME", StoreSettings)
     yield from _chosen("blob.NAME", BlobSettings)
     yield from _chosen("directory.NAME", DirectorySettings)
+    yield from _section('domain."example.org"', DomainSettings)
     yield from _section("jmap", JmapSettings)
     for name, provider in _own("authentication").items():
         if keys_of(provider.settings):

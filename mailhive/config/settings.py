@@ -38,6 +38,7 @@ from mailhive.model.networks import Networks
 __all__ = [
     "BlobSettings",
     "DirectorySettings",
+    "DomainSettings",
     "JmapSettings",
     "ListenerSettings",
     "ServerSettings",
@@ -125,6 +126,18 @@ class StorageSettings:
     )
 
 
+@frozen
+class DomainSettings:
+    """A mail domain that is not like the others. Its name may be in any letters."""
+
+    directory: str = field(
+        metadata=doc(
+            "Names the `[directory.NAME]` table that says who has addresses of this domain, and "
+            "who logs in by one, in place of the table that `jmap.directory` names."
+        )
+    )
+
+
 @frozen(kw_only=True)
 class Settings:
     """The whole file."""
@@ -134,4 +147,5 @@ class Settings:
     store: dict[str, StoreSettings] = field(factory=dict, metadata=doc(""))
     blob: dict[str, BlobSettings] = field(factory=dict, metadata=doc(""))
     directory: dict[str, DirectorySettings] = field(factory=dict, metadata=doc(""))
+    domain: dict[str, DomainSettings] = field(factory=dict, metadata=doc(""))
     jmap: JmapSettings = field(metadata=doc(""))

@@ -83,7 +83,8 @@ class Directories:
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         source, there = self._of_name(name)
-        return source.ask("principal", there).addCallback(source.one)
+        found = source.ask("principal", there).addCallback(source.one)
+        return found.addCallback(lambda one: one if one and _same(one.name, name) else None)
 
     def recipients(self, address: str) -> Deferred[tuple[Principal, ...]]:
         source = self._of_domain(split(address)[1])
@@ -154,6 +155,10 @@ class Directories:
     def _providing(self, interface: Any) -> "list[_Source]":
         sources = (_Source(self.routes, name) for name in self.routes.directories)
         return [source for source in sources if interface.providedBy(source.directory)]
+
+
+def _same(name: str, other: str) -> bool:
+    return canonical_name(name) == canonical_name(other)
 
 
 @frozen

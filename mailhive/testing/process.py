@@ -175,6 +175,11 @@ class DaemonProcess:
         if status not in {0, -signal.SIGTERM}:  # twistd ends by the signal that it got
             raise DaemonFailed(f"ended with status {status}\n{self.log()}")
 
+    def send_signal(self, what: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(what)
+
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
         if self._process is not None:
