@@ -41,8 +41,15 @@ command -v node >/dev/null || die "node is not installed"
 make_work
 if [ -z "$url" ]; then
   find_twistd
+  export RELAY_CERTIFICATE=$work/relay.pem RELAY_KEY=$work/relay.key
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -keyout "$RELAY_KEY" -out "$RELAY_CERTIFICATE" 2>/dev/null
+  export SSL_CERT_FILE=$RELAY_CERTIFICATE   # the roots that mailhive trusts
   users=(alice:wonderland bob:builder)
   start_mailhive <<'TOML'
+[jmap.web-push]
+allow = ["127.0.0.0/8", "::1"]   # the relay of loopback.mjs
+
 [directory."people"]
 type = "memory"
 
