@@ -5,7 +5,14 @@ import unicodedata
 
 import idna
 
-__all__ = ["canonical_address", "canonical_domain", "canonical_name", "is_domain", "split"]
+__all__ = [
+    "canonical_address",
+    "canonical_domain",
+    "canonical_name",
+    "domain_forms",
+    "is_domain",
+    "split",
+]
 
 _LONGEST_DOMAIN = 1_000  # characters, more than any name of 253 octets has as U-labels
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
@@ -32,6 +39,16 @@ def canonical_domain(domain: str) -> str | None:
         return idna.encode(domain, uts46=True).decode("ascii").lower()
     except UnicodeError:  # idna.IDNAError is one
         return None
+
+
+def domain_forms(canonical: str) -> tuple[str, ...]:
+    """A canonical domain, and the same in U-labels (RFC 5890 §2.3.2.1) if that differs."""
+    if "xn--" not in canonical:
+        return (canonical,)
+    try:
+        return canonical, idna.decode(canonical)
+    except UnicodeError:
+        return (canonical,)
 
 
 def canonical_address(address: str) -> str | None:
