@@ -86,7 +86,8 @@ class Courier:
     def end(self) -> Deferred[None] | None:
         """Do nothing more; what is under way, if anything, can be waited for or canceled."""
         self._ended = True
-        self._deafen()
+        if not self._busy:
+            self._deafen()
         self._set_alarm(None)
         return self._work
 
@@ -107,6 +108,8 @@ class Courier:
         finally:
             self._busy = False
             self._work = None
+            if self._ended:
+                self._deafen()
             self._set_alarm(pause)
 
     def _set_alarm(self, pause: float | None) -> None:
@@ -162,8 +165,6 @@ class Courier:
         finally:
             self._depot.listening.release()
         self._heard, self._listens_to = heard, wanted
-        if self._ended:
-            self._deafen()
 
     def _deafen(self) -> None:
         if self._heard is not None:

@@ -45,6 +45,11 @@ class GrowingDirectory:
             self._principals[principal.name] = configured(principal)
         self._directory = self._build()
 
+    def remove(self, name: str) -> None:
+        """Remove a principal."""
+        del self._principals[name]
+        self._directory = self._build()
+
     def authenticate(self, login: str, password: str) -> Deferred[Principal | None]:
         return self._directory.authenticate(login, password)
 
