@@ -3,6 +3,8 @@
 from typing import Any, ClassVar
 
 from attrs import field, frozen
+from autobahn.websocket import USES_NVX
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailhive.auth.chain import Chain
@@ -18,6 +20,8 @@ from mailhive.interfaces.listener import IListenerFactory
 from mailhive.registry import Provider
 
 __all__ = ["PROVIDER", "JmapListener", "JmapListenerSettings"]
+
+_log = Logger()
 
 
 def _positive(_: object, __: object, value: float) -> None:
@@ -76,6 +80,11 @@ class JmapListener:
     def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> JmapSite:
         settings: JmapListenerSettings = listener.settings
         jmap, server = services.config.jmap, services.config.server
+        if not USES_NVX:
+            _log.warn(
+                "Autobahn does without its native code: a message over WebSocket costs five "
+                "times as much"
+            )
         routes = Routes(
             Gate(Chain(services.strategies), services.tickets, services.offload),
             services.jmap_api,
@@ -90,6 +99,7 @@ class JmapListener:
             ),
             patience=settings.idle_timeout,
             websocket=jmap.websocket,
+            disabled=jmap.disabled_capabilities,
         )
         return JmapSite(
             {API.encode(): ApiResource(routes)},

@@ -1,5 +1,6 @@
 """The resources of JMAP: session (RFC 8620 §2), api (§3), upload (§6.1), download (§6.2)."""
 
+from collections.abc import Collection
 from typing import Any
 
 from klein import Klein
@@ -29,6 +30,7 @@ from mailhive.http.urls import (
     Prefixes,
 )
 from mailhive.http.websocket import SocketFactory
+from mailhive.jmap import capabilities
 from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.slots import Slots
@@ -62,8 +64,8 @@ class Routes:
 
     `api` is the `JmapApi`, `blobs` the `IBlobStore` that uploads go to, `hub` the
     `PushHub`, `prefixes` what the URLs of the session begin with, `websocket` the settings
-    of WebSockets.  A client that takes nothing of a download for `patience` seconds is
-    dropped.
+    of WebSockets, `disabled` the capabilities that are not offered.  A client that takes
+    nothing of a download or of events for `patience` seconds is dropped.
     """
 
     app = Klein()
@@ -81,6 +83,7 @@ class Routes:
         prefixes: Prefixes | None = None,
         patience: float = 60.0,
         websocket: JmapWebSocket | None = None,
+        disabled: Collection[str] = (),
     ) -> None:
         self.gate = gate
         self._api = api
@@ -88,6 +91,7 @@ class Routes:
         self._reactor = reactor
         self._prefixes = prefixes or Prefixes()
         self._patience = patience
+        self._disabled = frozenset(disabled)
         self._hub = hub
         self.streams = Streams(api, reactor)
         self._streams_of = Slots(MAX_STREAMS, "event sources")
@@ -226,6 +230,8 @@ class Routes:
     @route
     async def ticket(self, request: Request, _: Principal) -> Reply:
         """A ticket for one WebSocket or event source (docs/tickets.md)."""
+        if capabilities.TICKET in self._disabled:
+            return _nothing_here()
         assert request.grant is not None  # of the gate
         ticket = self.gate.tickets.issue(request.grant)
         return Reply(encode_json({"ticket": ticket, "lifetime": LIFE}), headers=_API_HEADERS)
@@ -234,6 +240,8 @@ class Routes:
     @ticket_route
     async def web_socket(self, request: Request, principal: Principal) -> Reply | None:
         """RFC 8887 §4.1."""
+        if capabilities.WEBSOCKET in self._disabled:
+            return _nothing_here()
         refused = refusal(request)
         if refused is not None:
             return refused
@@ -252,7 +260,11 @@ class Routes:
             allowed = ", ".join(sorted({*(error.valid_methods or ()), "OPTIONS"}))
             request.send(method_not_allowed(allowed.encode()))
         else:
-            request.send(plain_problem(404, "There is nothing here."))
+            request.send(_nothing_here())
+
+
+def _nothing_here() -> Reply:
+    return plain_problem(404, "There is nothing here.")
 
 
 def method_not_allowed(allowed: bytes) -> Reply:

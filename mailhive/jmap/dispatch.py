@@ -10,7 +10,6 @@ from mailhive.errors import (
     UnsupportedFilter,
 )
 from mailhive.jmap.budget import Budget
-from mailhive.jmap.capabilities import WITHOUT_METHODS
 from mailhive.jmap.context import Context
 from mailhive.jmap.envelope import Invocation, Request, Response
 from mailhive.jmap.errors import MethodError, RequestError
@@ -23,7 +22,7 @@ __all__ = ["check_request", "process"]
 def check_request(request: Request, registry: Registry, max_calls: int) -> None:
     """Refuse what no call of the request can be processed for; `RequestError`."""
     for uri in request.using:
-        if uri not in registry.capabilities and uri not in WITHOUT_METHODS:
+        if uri not in registry.capabilities and uri not in registry.without_methods:
             raise RequestError(
                 "unknownCapability", f"The capability {uri!r} is not supported by this server"
             )

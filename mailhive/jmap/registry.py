@@ -12,9 +12,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from mailhive.jmap.capabilities import Capability
+from mailhive.jmap.capabilities import WITHOUT_METHODS, Capability
 from mailhive.jmap.checks import Check, is_any
 from mailhive.jmap.context import Context
 
@@ -86,6 +86,7 @@ class Registry:
     datatypes: Mapping[str, DataType]
     methods: Mapping[str, tuple[Capability, Method]]
     capabilities: Mapping[str, Capability]
+    without_methods: frozenset[str] = WITHOUT_METHODS
 
     @property
     def push_types(self) -> frozenset[str]:
@@ -118,9 +119,10 @@ class Registry:
         names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.ispkg)
         own = [import_module(f"{package.__name__}.{name}").DATATYPE for name in names]
         types = own + [p.load() for p in entry_points(group="mailhive.datatype")]
-        return cls.of([t for t in types if t.capability.uri not in disabled])
+        registry = cls.of([t for t in types if t.capability.uri not in disabled])
+        return evolve(registry, without_methods=WITHOUT_METHODS.difference(disabled))
 
 
 def optional_capabilities() -> list[str]:
     """The URIs of all capabilities but the core, which nothing works without."""
-    return sorted(uri for uri in Registry.load().capabilities if uri != _CORE)
+    return sorted({*Registry.load().capabilities, *WITHOUT_METHODS} - {_CORE})

@@ -45,9 +45,9 @@ def session_object(
     `server_key` is the key that pushes are signed by (RFC 9749 §3).
     """
     contents = _contents(principal, accounts, registry, limits, server_key)
-    if urls.websocket is not None:
+    if urls.websocket is not None and WEBSOCKET in registry.without_methods:
         contents["capabilities"][WEBSOCKET] = {"url": urls.websocket, "supportsPush": True}
-    if urls.ticket is not None:
+    if urls.ticket is not None and TICKET in registry.without_methods:
         contents["capabilities"][TICKET] = {"url": urls.ticket, "lifetime": urls.ticket_life}
     return {
         **contents,
@@ -72,7 +72,13 @@ def session_state(
     `revision` stands for the configuration that the URLs come from, so that it
     is the same whichever listener answers.
     """
-    contents = encode_json([_contents(principal, accounts, registry, limits, server_key), revision])
+    contents = encode_json(
+        [
+            _contents(principal, accounts, registry, limits, server_key),
+            sorted(registry.without_methods),
+            revision,
+        ]
+    )
     return blake2b(contents, digest_size=8).hexdigest()
 
 
@@ -84,11 +90,12 @@ def _contents(
     server_key: str,
 ) -> dict[str, Any]:
     capabilities = registry.capabilities.values()
+    pushes_are_signed = VAPID in registry.without_methods
     primary = next((a.id for a in accounts.values() if a.is_personal), None)
     return {
         "capabilities": {
             **{c.uri: c.session(limits) for c in capabilities},
-            VAPID: {"applicationServerKey": server_key},
+            **({VAPID: {"applicationServerKey": server_key}} if pushes_are_signed else {}),
         },
         "accounts": {
             account.id: {

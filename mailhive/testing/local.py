@@ -37,7 +37,15 @@ from mailhive.testing.directory import GrowingDirectory
 
 __all__ = ["LocalStores", "LocalUser"]
 
-URLS = SessionUrls("http://localhost/api", "http://localhost/d", "http://localhost/u", "http://e")
+URLS = SessionUrls(
+    "http://localhost/api",
+    "http://localhost/d",
+    "http://localhost/u",
+    "http://localhost/e",
+    "ws://localhost/ws",
+    "http://localhost/t",
+    60,
+)
 
 
 @define

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from attrs import frozen
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.logger import globalLogPublisher
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -13,9 +14,11 @@ from mailhive.config.fields import HttpHeader
 from mailhive.config.jmap import JmapHttp, JmapSettings
 from mailhive.config.settings import ServerSettings
 from mailhive.config.units import Duration, Size
+from mailhive.http import listener
 from mailhive.http.listener import PROVIDER, JmapListenerSettings
 from mailhive.interfaces.authentication import IAuthenticationStrategy
 from mailhive.interfaces.listener import IListenerFactory
+from mailhive.jmap.capabilities import TICKET, WEBSOCKET
 from mailhive.model.networks import Networks
 from mailhive.model.principal import Principal
 from mailhive.registry import provider
@@ -74,7 +77,7 @@ def make(server, clock):
         **jmap_settings,
     ):
         maker = PROVIDER.build(settings or JmapListenerSettings(), None)
-        listener = Listener("jmap", tls, base_url, settings or JmapListenerSettings())
+        declared = Listener("jmap", tls, base_url, settings or JmapListenerSettings())
         http = JmapHttp(headers=headers, allowed_origins=origins)
         jmap = JmapSettings(directory="memory", http=http, **jmap_settings)
         config = Config(
@@ -84,7 +87,7 @@ def make(server, clock):
             ),
         )
         server.site = maker.make_factory(
-            "jmap", listener, Services(config, server.api, server.blobs), clock
+            "jmap", declared, Services(config, server.api, server.blobs), clock
         )
         return server
 
@@ -188,6 +191,29 @@ def test_connections_beyond_the_settings_are_cut(make, tools):
 def test_settings_are_positive(name):
     with pytest.raises(ValueError, match="more than 0"):
         JmapListenerSettings(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("uri", "method", "path"),
+    [(WEBSOCKET, "GET", "/jmap/ws"), (TICKET, "POST", "/jmap/ticket")],
+)
+def test_what_is_disabled_is_not_there(make, tools, uri, method, path):
+    server = make(disabled_capabilities=(uri,))
+    wire = tools.wire(server).send(tools.request(method, path, auth="Bearer good"))
+    assert wire.take()[0] == 404
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_it_is_told_when_autobahn_has_no_native_code(make, monkeypatch, native):
+    monkeypatch.setattr(listener, "USES_NVX", native)
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        make()
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    told = [event for event in events if "native code" in str(event.get("log_format"))]
+    assert [event["log_level"].name for event in told] == ([] if native else ["warn"])
 
 
 def test_draining(make):

@@ -46,4 +46,9 @@ def test_the_core_stays() -> None:
 
 def test_nothing_is_gone_by_default() -> None:
     registry: Any = Registry.load()
-    assert set(registry.capabilities) == {CORE, *optional_capabilities()}
+    assert {*registry.capabilities, *registry.without_methods} == {CORE, *optional_capabilities()}
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_session_names_all_of_them(server: LocalUser) -> None:
+    assert (await server.session())["capabilities"].keys() == {CORE, *optional_capabilities()}
