@@ -3,7 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
@@ -16,7 +16,9 @@ from mailhive.config.structure import Mistakes, converter
 from mailhive.config.tables import BlobSettings, StoreSettings
 from mailhive.config.walk import tables
 
-__all__ = ["LoadedConfig", "load"]
+__all__ = ["LoadedConfig", "load", "load_table"]
+
+T = TypeVar("T")
 
 
 @frozen
@@ -54,6 +56,20 @@ def load(path: Path) -> LoadedConfig:
         for key, message in getattr(table, "warnings", tuple)()
     ]
     return LoadedConfig(path, settings, lines, tuple(warnings))
+
+
+def load_table(path: Path, cls: type[T]) -> T:
+    """Read a file that has the keys of the table that `cls` describes; `ConfigError`."""
+    text, document = _parse(path)
+    mistakes = Mistakes()
+    with mistakes.at():
+        made: T = converter(path.parent).structure(document, cls)
+    if mistakes.found:
+        lines = locate(text)
+        raise ConfigError(
+            [Problem(path, _line(lines, where), where, what) for where, what in mistakes.found]
+        )
+    return made
 
 
 def _parse(path: Path) -> tuple[str, dict[str, Any]]:

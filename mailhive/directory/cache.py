@@ -72,6 +72,10 @@ class _Kept:
         self._clock = clock
         self._values: OrderedDict[Any, tuple[float, Any]] = OrderedDict()
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._values.clear()
+
     def get(self, key: Any) -> tuple[Any, ...]:
         """The value in a tuple, which is empty if there is none."""
         until, value = self._values.get(key, (float("-inf"), None))
@@ -104,6 +108,12 @@ class CachedDirectory:
     def open(self) -> Any:
         """Open the directory behind, if it can be."""
         return getattr(self._directory, "open", lambda: None)()
+
+    def reload(self) -> Any:
+        """Forget every answer."""
+        self._found.clear()
+        self._missing.clear()
+        return getattr(self._directory, "reload", lambda: None)()
 
     def close(self) -> Any:
         """Close it."""

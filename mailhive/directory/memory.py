@@ -1,12 +1,16 @@
-"""A directory whose principals stand in the configuration."""
+"""A directory whose principals stand in the configuration, or in a file beside it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 from zope.interface import implementer
 
+from mailhive.config.problems import ConfigError
 from mailhive.directory.password import PasswordVerifier, decoy
 from mailhive.directory.principals import MemorySettings, PrincipalSettings
 from mailhive.directory.resolve import Entry, find_login, find_name, is_local, reached_by
@@ -17,6 +21,12 @@ from mailhive.model.principal import Principal
 from mailhive.registry import Provider
 
 __all__ = ["PROVIDER", "MemoryDirectory", "MemorySettings", "PrincipalSettings", "build"]
+
+
+#: Seconds between two looks at the file.
+LOOK = 5.0
+
+_log = Logger()
 
 
 class _Configured:
@@ -88,7 +98,11 @@ class MemoryDirectory:
         clock: Callable[[], float],
     ):
         self._verifier = PasswordVerifier(offload, clock)
-        self._configured = _Configured(settings.principals)
+        self.replace(settings.principals)
+
+    def replace(self, principals: Iterable[PrincipalSettings]) -> None:
+        """Know these and no others from now on."""
+        self._configured = _Configured(principals)
         self._decoy = decoy(self._configured.secrets())
 
     def authenticate(self, login: str, password: str) -> Deferred[Principal | None]:
@@ -110,8 +124,68 @@ class MemoryDirectory:
         return succeed(is_local(self._configured, domain))
 
 
+@implementer(IDirectory)
+class FileDirectory(MemoryDirectory):
+    """Follows the file that `settings.principals_file` names.
+
+    What is wrong with the file later on is told once, and leaves who was there.
+    """
+
+    def __init__(
+        self, settings: MemorySettings, offload: Callable[..., Deferred[Any]], reactor: Any
+    ) -> None:
+        super().__init__(settings, offload, reactor.seconds)
+        self._settings = settings
+        self._read_on_thread = partial(offload, settings.read)
+        self._seen: tuple[int, ...] = ()
+        self._loop = LoopingCall(self._look)
+        self._loop.clock = reactor
+
+    def open(self) -> None:
+        """Read the file; `ConfigError` if it cannot be used."""
+        self._seen = self._signature()
+        self.replace(self._settings.read())
+        self._loop.start(LOOK, now=False)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def reload(self) -> Deferred[None]:
+        """Read the file now."""
+        self._seen = self._signature()
+        return Deferred.fromCoroutine(self._read())
+
+    def _look(self) -> Deferred[None] | None:
+        return None if self._signature() == self._seen else self.reload()
+
+    def _signature(self) -> tuple[int, ...]:
+        assert self._settings.principals_file is not None
+        try:
+            found = self._settings.principals_file.stat()
+        except OSError:
+            return ()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    async def _read(self) -> None:
+        path = str(self._settings.principals_file)
+        try:
+            self.replace(await self._read_on_thread())
+        except ConfigError as error:
+            why, more = error.problems[0], len(error.problems) - 1
+            rest = f" (and {more} more)" if more else ""
+            _log.error("Principals stay as they were: {why}{rest}", why=str(why), rest=rest)
+        except Exception:
+            _log.failure("{path} was not read again", path=path)
+        else:
+            _log.info("{path} was read again", path=path)
+
+
 def build(settings: MemorySettings, context: Any) -> MemoryDirectory:
     """The directory of these settings, which have no `problems`."""
+    if settings.principals_file is not None:
+        return FileDirectory(settings, context.offload, context.reactor)
     return MemoryDirectory(settings, context.offload, context.reactor.seconds)
 
 

@@ -5,13 +5,15 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from mailhive.config.problems import KeyPath
+from mailhive.config.fields import FilePath
+from mailhive.config.load import load_table
+from mailhive.config.problems import ConfigError, KeyPath
 from mailhive.config.units import Size
 from mailhive.directory.rules import canonical_email, name_problem, no_address
 from mailhive.directory.schemes import is_plain_text, secret_problem
 from mailhive.model.addresses import canonical_name
 
-__all__ = ["MemorySettings", "PrincipalSettings"]
+__all__ = ["MemorySettings", "PrincipalSettings", "PrincipalsFile"]
 
 
 @frozen
@@ -72,8 +74,8 @@ class PrincipalSettings:
 
 
 @frozen
-class MemorySettings:
-    """`type = "memory"`: the principals stand in the configuration."""
+class PrincipalsFile:
+    """A file of principals, in tables `[[principals]]`."""
 
     principals: tuple[PrincipalSettings, ...] = field(
         default=(), metadata={"doc": "Who exists; a table each."}
@@ -83,17 +85,54 @@ class MemorySettings:
         """What is wrong: the path of a key in this table, and the mistake with what is allowed."""
         return [*_names(self.principals), *_addresses(self.principals), *_others(self.principals)]
 
+
+@frozen
+class MemorySettings:
+    """`type = "memory"`: the principals stand in the configuration, or in a file beside it."""
+
+    principals: tuple[PrincipalSettings, ...] = field(
+        default=(), metadata={"doc": "Who exists; a table each."}
+    )
+    principals_file: FilePath | None = field(
+        default=None,
+        metadata={
+            "doc": "A TOML file of principals, in tables `[[principals]]`, in place of those "
+            "here. It is read again on SIGHUP, and within 5 seconds of a change of it."
+        },
+    )
+
+    def read(self) -> tuple[PrincipalSettings, ...]:
+        """The principals, wherever they are; `ConfigError` for a file that cannot be used."""
+        if self.principals_file is None:
+            return self.principals
+        return load_table(self.principals_file, PrincipalsFile).principals
+
+    def problems(self) -> Iterator[tuple[KeyPath, str]]:
+        """What is wrong: the path of a key in this table, and the mistake with what is allowed."""
+        yield from PrincipalsFile(self.principals).problems()
+        if self.principals_file is None:
+            return
+        if self.principals:
+            yield ("principals-file",), "is given beside principals; allowed is one of the two"
+        try:
+            self.read()
+        except ConfigError as error:
+            for problem in error.problems:
+                yield ("principals-file",), str(problem)
+
     def warnings(self) -> list[tuple[KeyPath, str]]:
         """What works, but should not stay: in the form of `problems`, one for each kind."""
         plain = [
             (index, principal.name)
-            for index, principal in enumerate(self.principals)
+            for index, principal in enumerate(self.read())
             if principal.secret is not None and is_plain_text(principal.secret)
         ]
         if not plain:
             return []
         names = ", ".join(name for _, name in plain[:5]) + (", …" if len(plain) > 5 else "")
         message = f"passwords are in plain text ({names}); better are hashes, such as argon2's"
+        if self.principals_file is not None:
+            return [(("principals-file",), message)]
         return [(("principals", plain[0][0], "secret"), message)]
 
 

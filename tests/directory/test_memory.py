@@ -4,7 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 from pytest_twisted import ensureDeferred
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
+from twisted.logger import globalLogPublisher
 
 from mailhive.directory.memory import PROVIDER, MemoryDirectory, MemorySettings, PrincipalSettings
 from mailhive.directory.schemes import _CONTEXT
@@ -27,7 +30,7 @@ def hashed(password: str) -> str:
 def make_directory(settings: MemorySettings) -> MemoryDirectory:
     from twisted.internet import reactor
 
-    assert settings.problems() == []
+    assert list(settings.problems()) == []
     return MemoryDirectory(settings, deferToThread, reactor.seconds)
 
 
@@ -151,3 +154,109 @@ def test_plain_text_is_warned_about_once():
 
 def test_secrets_are_not_shown():
     assert "open" not in repr(MemorySettings((PrincipalSettings("a", secret="open"),)))
+
+
+ALICE = """[[principals]]
+name = "alice"
+secret = "{PLAIN}first"
+email = ["alice@x.example"]
+"""
+
+
+class Watched:
+    """A file directory, a clock, and the errors that it logged."""
+
+    def __init__(self, path):
+        self.path = path
+        self.clock = Clock()
+        settings = MemorySettings(principals_file=path)
+        assert list(settings.problems()) == []
+        context = SimpleNamespace(offload=self._at_once, reactor=self.clock)
+        self.directory = PROVIDER.build(settings, context)
+        self.directory.open()
+        self.errors = []
+        globalLogPublisher.addObserver(self._observe)
+
+    def close(self):
+        globalLogPublisher.removeObserver(self._observe)
+        self.directory.close()
+        assert self.clock.getDelayedCalls() == []
+
+    def write(self, text):
+        self.path.write_text(text, encoding="utf-8")
+
+    def _at_once(self, function, *arguments):
+        return maybeDeferred(function, *arguments)
+
+    def _observe(self, event):
+        if event["log_level"].name == "error" and event["log_namespace"].endswith("memory"):
+            self.errors.append(event["log_format"].format(**event))
+
+
+@pytest.fixture
+def watched(tmp_path):
+    path = tmp_path / "principals.toml"
+    path.write_text(ALICE)
+    watched = Watched(path)
+    yield watched
+    watched.close()
+
+
+@ensureDeferred
+async def test_a_file_of_principals_is_followed(watched):
+    directory = watched.directory
+    assert (await directory.authenticate("alice", "first")).name == "alice"
+    watched.write(ALICE.replace("first", "second") + ALICE.replace("alice", "bob"))
+    assert await directory.principal("bob") is None
+    watched.clock.advance(5)
+    assert await directory.authenticate("alice", "first") is None
+    assert await directory.authenticate("alice", "second")
+    assert [p.name for p in await directory.recipients("bob@x.example")] == ["bob"]
+    watched.write(ALICE)
+    await directory.reload()
+    assert await directory.principal("bob") is None
+    assert watched.errors == []
+
+
+@pytest.mark.parametrize("broken", ["[[principals]]\n", "[[", None, ALICE + ALICE])
+@ensureDeferred
+async def test_a_broken_file_leaves_who_was_there_and_is_told_of_once(watched, broken):
+    if broken is None:
+        watched.path.unlink()
+    else:
+        watched.write(broken)
+    watched.clock.pump([5, 5, 5])
+    assert await watched.directory.authenticate("alice", "first")
+    [error] = watched.errors
+    assert error.startswith(f"Principals stay as they were: {watched.path}")
+    assert "\n" not in error
+    watched.write(ALICE.replace("alice", "bob"))
+    watched.clock.advance(5)
+    assert await watched.directory.principal("alice") is None
+    assert len(watched.errors) == 1
+
+
+def test_mistakes_in_a_file_have_its_lines(tmp_path):
+    path = tmp_path / "principals.toml"
+    path.write_text(ALICE + 'quota = "1X"\n\n[[principals]]\nname = ""\n')
+    settings = MemorySettings(principals_file=path)
+    assert [(key, what.partition(";")[0]) for key, what in settings.problems()] == [
+        (("principals-file",), f'{path}:5: principals[0].quota: "X" is not a unit'),
+    ]
+    path.write_text(ALICE + '[[principals]]\nname = ""\n[x]\n')
+    assert [what.partition(";")[0] for _, what in settings.problems()] == [
+        f"{path}:7: x: is not a known key"
+    ]
+    path.write_text(ALICE + '[[principals]]\nname = ""\n')
+    assert [what.partition(";")[0] for _, what in settings.problems()] == [
+        f'{path}:6: principals[1].name: "" is no name'
+    ]
+    path.write_text(ALICE.replace("{PLAIN}", ""))
+    assert list(settings.problems()) == []
+    [(key, warning)] = settings.warnings()
+    assert key == ("principals-file",)
+    assert "(alice)" in warning
+    both = MemorySettings((PrincipalSettings("a"),), path)
+    assert [what for _, what in both.problems()] == [
+        "is given beside principals; allowed is one of the two"
+    ]

@@ -20,7 +20,7 @@ def memory(*principals):
     from twisted.internet import reactor
 
     settings = MemorySettings(tuple(principals))
-    assert settings.problems() == []
+    assert list(settings.problems()) == []
     return MemoryDirectory(settings, deferToThread, reactor.seconds)
 
 
