@@ -54,7 +54,7 @@ PROPERTIES = {
 SHOWN = tuple(name for name in PROPERTIES if name not in ("url", "keys"))
 
 
-def parse_keys(value: dict[str, str]) -> PushKeys:
+def parse_keys(value: Any) -> PushKeys:
     """A subscriber's keys (RFC 8291 §3); ValueError, TypeError or KeyError if they are none."""
     p256dh, auth = _decode(value["p256dh"]), _decode(value["auth"])
     if len(auth) != _AUTH_OCTETS or p256dh[:1] != b"\x04" or value.keys() != {"p256dh", "auth"}:
@@ -78,8 +78,10 @@ def view(subscription: PushSubscription) -> dict[str, Any]:
     }
 
 
-def _decode(text: str) -> bytes:
+def _decode(text: Any) -> bytes:
     """RFC 4648 §5, with or without the padding."""
+    if not isinstance(text, str):
+        raise TypeError("not a string")
     text = text.rstrip("=")
     try:
         octets = urlsafe_b64decode(text + "=" * (-len(text) % 4))
