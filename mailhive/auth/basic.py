@@ -6,11 +6,10 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailhive.auth.errors import AuthenticationFailed, TooManyAttempts
-from mailhive.auth.throttle import Throttle
+from mailhive.auth.errors import AuthenticationFailed
+from mailhive.auth.passwords import Passwords
 from mailhive.interfaces.authentication import IAuthenticationStrategy
 from mailhive.model.principal import Principal
 from mailhive.registry import Provider
@@ -56,14 +55,11 @@ def parse_basic(credentials: str) -> tuple[str, str]:
 
 @implementer(IAuthenticationStrategy)
 class BasicStrategy:
-    """Asks the directory; `throttle` limits how often that is worth a try."""
+    """Login and password in the header."""
 
-    log = Logger()
-
-    def __init__(self, directory: Any, throttle: Throttle, realm: str = "mailhive"):
+    def __init__(self, passwords: Passwords, realm: str = "mailhive"):
         self.challenge = f'Basic realm="{realm}", charset="UTF-8"'  # RFC 7617 §2.1
-        self._directory = directory
-        self._throttle = throttle
+        self._passwords = passwords
 
     def authenticate(self, headers: Any, peer: str) -> Deferred[Principal | None]:
         return ensureDeferred(self._authenticate(headers, peer))
@@ -74,27 +70,12 @@ class BasicStrategy:
         if scheme.lower() != "basic":  # RFC 9110 §11.1: case-insensitive
             return None
         login, password = parse_basic(credentials.strip(" "))
-        try:
-            attempt = self._throttle.begin(login, password, peer)
-        except TooManyAttempts:
-            self.log.warn("Login of {login!r} refused: too many failed", login=login, peer=peer)
-            raise
-        try:
-            principal: Principal | None = await self._directory.authenticate(login, password)
-        except BaseException:
-            attempt.undecided()
-            raise
-        if principal is None:
-            attempt.failed()
-            self.log.info("Login of {login!r} failed", login=login, peer=peer)
-            raise AuthenticationFailed("login or password is wrong")
-        attempt.succeeded()
-        return principal
+        return await self._passwords.principal_of(login, password, peer, "jmap")
 
 
 def build(settings: BasicSettings, context: Any) -> BasicStrategy:
     """The strategy of these settings, for `context.directory`."""
-    return BasicStrategy(context.directory, context.throttle, settings.realm)
+    return BasicStrategy(Passwords(context.directory, context.throttle), settings.realm)
 
 
 PROVIDER = Provider(settings=BasicSettings, build=build)

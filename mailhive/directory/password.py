@@ -2,10 +2,10 @@
 
 A good hash takes a tenth of a second of a processor and tens of megabytes.  HTTP
 clients send their password with each request, and attackers send as many as they
-like.  So a password that was right is remembered for some minutes, equal checks
-that run at once are one, only a few run at a time, and only so many may wait.
-What is remembered is a keyed hash: neither the password nor anything it could be
-told from with the key gone.
+like.  So a password that was right is remembered until it is not used for some
+minutes, or its stored hash is another one; equal checks that run at once are one,
+only a few run at a time, and only so many may wait.  What is remembered is a keyed
+hash: neither the password nor anything it could be told from with the key gone.
 """
 
 import os
@@ -100,7 +100,7 @@ class PasswordVerifier:
         """
         key = self._hash("somebody", login, password, secret)
         if self._right.get(key, 0) > self._clock():
-            return succeed(True)
+            return succeed(self._note(True, key))
         return self._check(key, password, secret).addCallback(self._note, key)
 
     def verify_nobody(self, login: str, password: str, secret: str | None) -> Deferred[bool]:

@@ -196,6 +196,9 @@ class JmapApi:
             for owner in (principal, *groups)
             if (account_id := await self._account_of(owner)) is not None
         ]
+        if not reached:  # only without provisioning
+            why = "You have no account on this server, and none is made for you."
+            raise RequestError(None, why, status=403)
         return {account.id: account for account in reached}
 
     async def _account_of(self, owner: Principal) -> str | None:
