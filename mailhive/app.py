@@ -118,6 +118,7 @@ class Listener:
     base_url: str | None  # where clients find it, without a slash at its end
     settings: Any  # an instance of the protocol's own settings class
     context_factory: Any = None
+    wiretap: bool = False  # whether what is said is told to the log
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -324,13 +325,25 @@ def _factory(name: str, listener: ListenerSettings, services: Services, reactor:
             protocols=getattr(listener.settings, "alpn", ()),
             opportunistic=listener.tls == "starttls",
         )
+        services.reloads.add(
+            partial(_prepare_certificates, name, context_factory),
+            "server.listener.*.certificate",
+            "server.listener.*.private-key",
+        )
     maker = listener.provider.build(
         listener.settings,
         BuildContext(reactor, services.config.server.data_dir, services.offload),
     )
     factory = maker.make_factory(
         name,
-        Listener(name, listener.tls, listener.base_url, listener.settings, context_factory),
+        Listener(
+            name,
+            listener.tls,
+            listener.base_url,
+            listener.settings,
+            context_factory,
+            name in services.config.log.wiretap,
+        ),
         services,
         reactor,
     )
@@ -340,6 +353,16 @@ def _factory(name: str, listener: ListenerSettings, services: Services, reactor:
         is_trusted = services.config.server.trusted_proxies.contains
         factory = Proxied(factory, is_trusted, name=name, reactor=reactor)
     return factory
+
+
+def _prepare_certificates(
+    name: str, certificates: Certificates, settings: Settings
+) -> Callable[[], None]:
+    """Have a listener go by what the configuration and the files say now."""
+    listener = settings.server.listener.get(name)
+    if listener is None or not listener.certificate:  # told as a change that waits
+        return lambda: None
+    return certificates.prepare(listener.key_pairs)
 
 
 class _Tls(TLSMemoryBIOFactory):

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService, MultiService
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
+from twisted.python.components import Componentized
 
 from mailhive import __version__
 from mailhive.app import build
 from mailhive.config.load import LoadedConfig, load
 from mailhive.errors import MailhiveError
+from mailhive.logs import json_observer
 
 __all__ = ["Options", "makeService"]
 
@@ -50,13 +52,23 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         raise SystemExit(f"mailhive: {error}") from None
     for warning in options.loaded.warnings:
         _log.warn("{warning}", warning=str(warning))
-    parent = _OneMessage()
+    parent = _Root()
+    twistd: Any = getattr(options, "parent", None)
+    if options.loaded.settings.log.format == "json" and twistd and not twistd.get("syslog"):
+        parent.observer = json_observer(twistd)
     daemon.setServiceParent(parent)
     return parent
 
 
-class _OneMessage(MultiService):
+class _Root(MultiService):
     """Makes an error that a person can mend one message and exit status 1."""
+
+    observer: ILogObserver | None = None  # to write the log
+
+    def setServiceParent(self, parent: Any) -> None:
+        super().setServiceParent(parent)
+        if self.observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.observer)
 
     def startService(self) -> None:
         try:

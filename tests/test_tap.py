@@ -1,5 +1,6 @@
 """`twistd mailhive` as a person or systemd starts it."""
 
+import json
 import os
 import re
 import shutil
@@ -216,3 +217,22 @@ def test_help_and_version() -> None:
     assert "--config=" in done.stdout
     done = subprocess.run([TWISTD, "mailhive", "--version"], capture_output=True, text=True)
     assert re.fullmatch(r"mailhive \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_a_log_of_json_lines(config: Path) -> None:
+    config.write_text(config.read_text() + '[log]\nformat = "json"\nwiretap = ["mx"]\n')
+    with Running(command(config), config.parent) as daemon:
+        port = int(daemon.until(r'listener \\"mx\\" on 127\.0\.0\.1:(\d+)')[1])
+        daemon.until(r'listener \\"web\\" on')
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            client.docmd("AUTH", "PLAIN d29uZGVybGFuZA==")
+            client.sendmail("bob@example.org", ["alice@localhost"], b"Subject: x\r\n\r\nhello\r\n")
+        daemon.until("Message accepted")
+        daemon.stop()
+    events = [json.loads(line) for line in daemon.log.splitlines()]
+    (accepted,) = [event for event in events if event.get("outcome", "").startswith("250")]
+    assert (accepted["peer"], accepted["recipients"]) == ("127.0.0.1", ["alice@localhost"])
+    told = [event for event in events if event["namespace"] == "mailhive.wiretap"]
+    assert any("FROM:<bob@example.org>" in event["dump"] for event in told)
+    assert "AUTH PLAIN [redacted]" in [event["dump"] for event in told]
+    assert "d29uZGVybGFuZA" not in daemon.log

@@ -16,6 +16,7 @@ import attrs
 from mailhive.config.endpoints import Inherited, SocketAddress
 from mailhive.config.fields import FilePath, HttpHeader, Location
 from mailhive.config.jmap import JmapSettings
+from mailhive.config.log import LogSettings
 from mailhive.config.settings import DomainSettings, ServerSettings, StorageSettings
 from mailhive.config.structure import keys_of
 from mailhive.config.tables import (
@@ -85,6 +86,7 @@ def reference() -> str:
 def _document() -> Iterator[str]:
     yield from _section("server", ServerSettings)
     yield from _chosen("server.listener.NAME", ListenerSettings)
+    yield from _section("log", LogSettings)
     yield from _section("storage", StorageSettings)
     yield from _chosen("store.NAME", StoreSettings)
     yield from _chosen("blob.NAME", BlobSettings)

@@ -25,6 +25,7 @@ from attrs import field, frozen
 
 from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name
 from mailhive.config.jmap import JmapSettings
+from mailhive.config.log import LogSettings
 from mailhive.config.problems import Found
 from mailhive.config.tables import (
     BlobSettings,
@@ -33,6 +34,7 @@ from mailhive.config.tables import (
     StoreSettings,
 )
 from mailhive.config.units import Duration
+from mailhive.config.values import quoted
 from mailhive.model.networks import Networks
 
 __all__ = [
@@ -143,9 +145,18 @@ class Settings:
     """The whole file."""
 
     server: ServerSettings = field(factory=ServerSettings, metadata=doc(""))
+    log: LogSettings = field(factory=LogSettings, metadata=doc(""))
     storage: StorageSettings = field(factory=StorageSettings, metadata=doc(""))
     store: dict[str, StoreSettings] = field(factory=dict, metadata=doc(""))
     blob: dict[str, BlobSettings] = field(factory=dict, metadata=doc(""))
     directory: dict[str, DirectorySettings] = field(factory=dict, metadata=doc(""))
     domain: dict[str, DomainSettings] = field(factory=dict, metadata=doc(""))
     jmap: JmapSettings = field(metadata=doc(""))
+
+    def problems(self) -> Found:
+        for index, name in enumerate(self.log.wiretap):
+            if name not in self.server.listener:
+                message = (
+                    f'"{name}" is no listener; allowed: {quoted(sorted(self.server.listener))}'
+                )
+                yield ("log", "wiretap", index), message

@@ -24,7 +24,9 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
 from zope.interface import implementer
 
-__all__ = ["Certificates", "names_of"]
+from mailhive.errors import MailhiveError
+
+__all__ = ["CertificateError", "Certificates", "names_of"]
 
 #: Seconds between two looks at the files.
 LOOK = 5.0
@@ -40,6 +42,10 @@ _OPTIONS = (
 )
 
 _log = Logger()
+
+
+class CertificateError(MailhiveError):
+    """Files that cannot be used."""
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -63,17 +69,33 @@ class Certificates:
         self._seconds = seconds
         self._protocols = list(protocols)
         self._ciphers = _OPPORTUNISTIC if opportunistic else _CIPHERS
-        self._pairs = [_Pair(*pair) for pair in pairs]
-        for pair in self._pairs:
-            pair.seen = pair.signature()
-            self._load(pair)
+        self._pairs = self._loaded(pairs)
         self._looked = seconds()
+
+    def prepare(self, pairs: Sequence[tuple[Path, Path]]) -> Callable[[], None]:
+        """Read other files; what puts them in force.  `CertificateError` if they are no good."""
+        try:
+            loaded = self._loaded(pairs)
+        except (OSError, ValueError) as error:
+            raise CertificateError(f"certificates cannot be used: {error}") from error
+
+        def apply() -> None:
+            self._pairs = loaded
+
+        return apply
 
     def serverConnectionForTLS(self, _: Any) -> SSL.Connection:
         """See `IOpenSSLServerConnectionCreator`."""
         if self._seconds() - self._looked >= LOOK:
             self.reload()
         return SSL.Connection(self._pairs[0].context, None)
+
+    def _loaded(self, pairs: Sequence[tuple[Path, Path]]) -> "list[_Pair]":
+        loaded = [_Pair(*pair) for pair in pairs]
+        for pair in loaded:
+            pair.seen = pair.signature()
+            self._load(pair)
+        return loaded
 
     def reload(self) -> list[str]:
         """Read changed files again; what is wrong with those that cannot be used."""

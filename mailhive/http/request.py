@@ -1,5 +1,6 @@
 """A request that starts with its headers and whose body is read on demand."""
 
+import re
 from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from twisted.web.http import SWITCHING
 from mailhive.http.body import HIGH_WATER, Body
 from mailhive.http.head import origin_form
 from mailhive.http.reply import INTERNAL_ERROR, Reply
+from mailhive.http.wiretap import Tap
 
 if TYPE_CHECKING:
     from mailhive.auth.grant import Grant
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from mailhive.http.site import JmapSite
 
 __all__ = ["Request"]
+
+#: The names that a trusted proxy may give to requests.
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 class Request(server.Request):
@@ -52,6 +57,7 @@ class Request(server.Request):
         self.began = self.site.reactor.seconds()
         self.body = Body(channel, 0)
         self.account: str | None = None  # the name of the principal, for the log
+        self.tap = Tap(self) if self.site.wiretap else None
         self.methods: tuple[str, ...] = ()  # the JMAP methods called, for the log
 
     # Receiving
@@ -80,6 +86,8 @@ class Request(server.Request):
             self._begin(*self.request_line.split(b" "))
 
     def handleContentChunk(self, data: bytes) -> None:
+        if self.tap is not None:
+            self.tap.received(data)
         self.body.data_received(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -94,6 +102,9 @@ class Request(server.Request):
         path, host = origin_form(target)
         if host is not None:  # it goes before the header field (RFC 9112 §3.2.2)
             self.requestHeaders.setRawHeaders(b"host", [host])
+        given = self.header(b"x-request-id")
+        if given is not None and self.is_from_proxy and _ID.fullmatch(given):
+            self.id = given
         super().requestReceived(command, path, version)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -131,6 +142,8 @@ class Request(server.Request):
             if self.site.draining or not self._body_passes():
                 self.setHeader(b"Connection", b"close")
                 self.channel.persistent = False
+        if self.tap is not None:
+            self.tap.sent(data)
         super().write(data)
 
     def finish(self) -> None:

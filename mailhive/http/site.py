@@ -69,6 +69,7 @@ class JmapSite(Site):
     after `request_timeout` seconds and one more for each `minimum_rate` octets.
     More than `max_connections`, or `max_connections_per_address` of one IPv4 address
     or IPv6 /64 that is not a trusted proxy's, are cut at once.
+    With `wiretap` all that is said is told to the log.
     `before_drain()` ends requests that would never end by themselves.
 
     One event is logged for each request, without headers and query, as both may
@@ -89,6 +90,7 @@ class JmapSite(Site):
         headers: Iterable[tuple[str, str]] = (),
         cors: Cors | None = None,
         proxies: Proxies | None = None,
+        wiretap: bool = False,
         idle_timeout: float = 60.0,
         request_timeout: float = 60.0,
         minimum_rate: int = 1_000,
@@ -108,6 +110,7 @@ class JmapSite(Site):
         ]
         self._cors = cors or Cors()
         self.proxies = proxies or Proxies()
+        self.wiretap = wiretap
         self.bad_request = self._bad_request()
         self._request_timeout = request_timeout
         self._minimum_rate = minimum_rate
@@ -191,20 +194,22 @@ class JmapSite(Site):
     def log_request(self, request: Request, *, gone: bool = False) -> None:
         """One event for a request that is over."""
         _log.info(
-            "{peer} {account} {method} {path} {status} {milliseconds} ms "
+            "{peer} {request} {account} {method} {path} {status} {milliseconds} ms "
             "in {octets_in} out {octets_out} {methods}",
             listener=self.name,
             request=request.id,
             peer=request.peer,
             account=request.account or "-",
             method=request.method.decode("latin-1"),
-            path=(request.path or b"-").decode("latin-1"),
+            path=(request.path or b"-").decode("ascii", "backslashreplace"),
             status="gone" if gone else request.code,
             milliseconds=round((self.reactor.seconds() - request.began) * 1000, 1),
             octets_in=request.body.received,
             octets_out=request.sentLength,
             methods=" ".join(request.methods),
         )
+        if request.tap is not None:
+            request.tap.ended()
 
     # Ending
 

@@ -84,6 +84,8 @@ class JmapSocket(WebSocketServerProtocol):
     def onConnect(self, _: Any) -> tuple[str, dict[str, str]]:
         headers = Headers()
         self._request.site.add_headers(self._request, headers)
+        if self._request.tap is not None:
+            self._request.tap.upgraded(headers)
         return SUBPROTOCOL, {
             name.decode(): b", ".join(values).decode("latin-1")
             for name, values in headers.getAllRawHeaders()
@@ -98,6 +100,8 @@ class JmapSocket(WebSocketServerProtocol):
             self._fail_connection(_UNSUPPORTED_DATA, "only text is understood")
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        if self._request.tap is not None:
+            self._request.tap.said(">", payload)
         if not isBinary and self.state == self.STATE_OPEN and not self._ending:
             self._running += 1
             ensureDeferred(self._answer(payload)).addErrback(self._broken)
@@ -164,7 +168,7 @@ class JmapSocket(WebSocketServerProtocol):
 
     def _log_call(self, began: float, octets_in: int, reply: Any) -> None:
         _log.info(
-            "{peer} {account} WebSocket {milliseconds} ms "
+            "{peer} {request} {account} WebSocket {milliseconds} ms "
             "in {octets_in} out {octets_out} {methods}",
             listener=self._request.site.name,
             request=self._request.id,
@@ -179,6 +183,8 @@ class JmapSocket(WebSocketServerProtocol):
     def _send_text(self, text: bytes) -> None:
         if self.state != self.STATE_OPEN:
             return
+        if self._request.tap is not None:
+            self._request.tap.said("<", text)
         # Autobahn would apply the limit to what is sent as well.
         limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
         try:

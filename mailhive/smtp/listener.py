@@ -151,6 +151,7 @@ class SmtpListener:
             size_limit=size_limit,
             max_recipients=settings.max_recipients,
             max_errors=settings.max_errors,
+            max_unknown_recipients=settings.max_unknown_recipients,
             starttls=listener.tls == "starttls" and listener.context_factory is not None,
         )
         server = Server(
@@ -161,6 +162,7 @@ class SmtpListener:
             reactor=reactor,
             implicit_tls=listener.tls == "implicit",
             context_factory=listener.context_factory,
+            wiretap=listener.wiretap,
         )
         return SmtpFactory(server)
 

@@ -37,6 +37,7 @@ from mailhive.smtp.replies import SmtpReply
 from mailhive.smtp.session import Session
 from mailhive.smtp.trace import address_literal
 from mailhive.smtp.wire import Profile, SmtpServer
+from mailhive.smtp.wiretap import Tap
 
 __all__ = ["Server", "SmtpProtocol", "peer_host"]
 
@@ -61,6 +62,7 @@ class Server:
     reactor: Any
     implicit_tls: bool
     context_factory: Any
+    wiretap: bool = False
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
@@ -84,6 +86,7 @@ class SmtpProtocol(Protocol):
         self._eof = False
         self._hung_up = False
         self._lost = False
+        self._tap: Tap | None = None
         self._timer: IDelayedCall | None = None
         self._lifetime: IDelayedCall | None = None
 
@@ -100,6 +103,8 @@ class SmtpProtocol(Protocol):
             clock=server.reactor,
             log=_log,
         )
+        if server.wiretap:
+            self._tap = Tap(server.name, peer, self._session.connection)
         self._lifetime = server.reactor.callLater(
             server.settings.session_timeout, self._out_of_time
         )
@@ -112,6 +117,8 @@ class SmtpProtocol(Protocol):
             self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._tap is not None:
+            self._tap.received(data)
         self._machine.receive_data(data)
         self._pump()
 
@@ -126,6 +133,8 @@ class SmtpProtocol(Protocol):
     def connectionLost(self, _: Failure = connectionDone) -> None:
         self._lost = True
         self._choked = False
+        if self._tap is not None:
+            self._tap.ended()
         for call in (self._timer, self._lifetime):
             if call is not None and call.active():
                 call.cancel()
@@ -200,6 +209,8 @@ class SmtpProtocol(Protocol):
         """Send what there is to send; was there anything?"""
         data = self._machine.data_to_send()
         if data and not self._lost:
+            if self._tap is not None:
+                self._tap.sent(data)
             self.transport.write(data)
         return bool(data)
 

@@ -43,6 +43,8 @@ class Session:
         self._blobs = services.blobs
         self._delivery = services.delivery
         self._hostname = services.hostname
+        #: Names the connection in the log.
+        self.connection = secrets.token_hex(4)
         self._listener = listener
         self._peer = peer
         self._clock = clock
@@ -58,8 +60,8 @@ class Session:
         """Answer a question of the machine.  Raises nothing."""
         try:
             match question:
-                case Recipient(address):
-                    return await self._check(address)
+                case Recipient(address, size):
+                    return await self._check(address, size)
                 case MessageStart():
                     self._open(question)
                     return None
@@ -107,6 +109,7 @@ class Session:
             "{peer} {listener} {transaction} from <{mail_from}> to {recipients} {size} octets "
             "{seconds} s: {outcome}",
             listener=self._listener,
+            connection=self.connection,
             transaction=self._transaction if start else "no message",
             peer=self._peer,
             hello=start.hello if start else None,
@@ -119,16 +122,20 @@ class Session:
             cause=reply.cause if reply else None,
         )
 
-    async def _check(self, address: str) -> SmtpReply | None:
-        if await self._delivery.check_recipient(address):
+    async def _check(self, address: str, size: int | None) -> SmtpReply | None:
+        refusal = await self._delivery.check_recipient(address, size)
+        if refusal is None:
             return None
+        whose_fault = Fault.PEER if refusal.code >= 500 else Fault.NOBODY
+        reply = SmtpReply(refusal.code, refusal.enhanced, refusal.text, whose_fault=whose_fault)
         self._log.info(
-            "{listener}: recipient <{recipient}> refused",
+            "{listener}: recipient <{recipient}> refused: {reply}",
             listener=self._listener,
             recipient=address,
+            reply=str(reply),
             peer=self._peer,
         )
-        return replies.UNKNOWN_RECIPIENT
+        return reply
 
     def _open(self, start: MessageStart) -> None:
         self._start = start

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from mailhive.edge.certificates import LOOK, Certificates, names_of
+from mailhive.edge.certificates import LOOK, CertificateError, Certificates, names_of
 
 
 class Hello(Protocol):
@@ -124,6 +124,19 @@ def test_changed_files_are_read_again(files, clock):
     files("b", "b.example", "c.example")
     assert certificates.reload() == []  # at once
     assert names(handshake(certificates, "c.example")) == {"b.example", "c.example"}
+
+
+def test_other_files(files, clock):
+    certificates = Certificates([files("a", "a.example")], seconds=clock.seconds)
+    apply = certificates.prepare([files("b", "b.example"), files("c", "c.example")])
+    assert names(handshake(certificates, "c.example")) == {"a.example"}
+    apply()
+    assert names(handshake(certificates, "c.example")) == {"c.example"}
+    assert names(handshake(certificates, "a.example")) == {"b.example"}
+    certificate, _ = files("d", "d.example")
+    for pair in ((certificate, files("e")[1]), (certificate, certificate.with_suffix(".none"))):
+        with pytest.raises(CertificateError, match="cannot be used"):
+            certificates.prepare([pair])
 
 
 @pytest.mark.parametrize("half", [0, 1])

@@ -86,7 +86,7 @@ def daemon(files, tmp_path):
     """The daemon in this process; the ports of its listeners by name."""
     files("a")
     (tmp_path / "mailhive.toml").write_text(CONFIG)
-    running = build(load(tmp_path / "mailhive.toml").settings, reactor)
+    running = build(load(tmp_path / "mailhive.toml"), reactor)
     running.startService()
     yield {listener.name: listener.ports[0].getHost().port for listener in running.listeners}
     pytest_twisted.blockon(maybeDeferred(running.stopService))

@@ -291,17 +291,31 @@ def wire(server: Server) -> Wire:
 
 
 @pytest.fixture
-def events() -> Iterator[list[dict[str, Any]]]:
-    """The events of requests, in the order in which they were logged."""
-    found: list[dict[str, Any]] = []
+def events_of() -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """Collect the events of a namespace, in the order in which they are logged."""
+    observers: list[Any] = []
 
-    def observe(event: dict[str, Any]) -> None:
-        if event.get("log_namespace", "").startswith("mailhive.http."):
-            found.append(event)
+    def collect(namespace: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
 
-    globalLogPublisher.addObserver(observe)
-    yield found
-    globalLogPublisher.removeObserver(observe)
+        def observe(event: dict[str, Any]) -> None:
+            if event.get("log_namespace") == namespace:
+                found.append(event)
+
+        globalLogPublisher.addObserver(observe)
+        observers.append(observe)
+        return found
+
+    yield collect
+    for observe in observers:
+        globalLogPublisher.removeObserver(observe)
+
+
+@pytest.fixture
+def events(events_of: Any) -> list[dict[str, Any]]:
+    """The events of requests."""
+    found: list[dict[str, Any]] = events_of("mailhive.http.requests")
+    return found
 
 
 @pytest.fixture

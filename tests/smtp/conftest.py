@@ -29,9 +29,14 @@ def make_services(limits=None):
     )
 
 
-def make_factory(reactor, services, *, tls="none", context_factory=None, **settings) -> SmtpFactory:
+def make_factory(
+    reactor, services, *, tls="none", context_factory=None, wiretap=False, **settings
+) -> SmtpFactory:
     listener = SimpleNamespace(
-        settings=SmtpSettings(**settings), tls=tls, context_factory=context_factory
+        settings=SmtpSettings(**settings),
+        tls=tls,
+        context_factory=context_factory,
+        wiretap=wiretap,
     )
     return PROVIDER.build(None, None).make_factory("mx", listener, services, reactor)
 

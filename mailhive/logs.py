@@ -1,0 +1,61 @@
+"""The log as lines of JSON, for `log.format`.
+
+Each event is an object: `time`, `level`, `namespace`, `message`, the `traceback` of what
+failed, and the fields of the event, as `peer` and `request` of a request.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.logger import FileLogObserver, ILogObserver, formatEvent
+from twisted.python.logfile import LogFile
+
+__all__ = ["json_line", "json_observer"]
+
+_PLAIN = (str, int, float, bool, type(None))
+#: What Twisted adds for observers of an older kind.
+_LEGACY = frozenset({"system", "format", "isError", "failure", "why"})
+
+
+def json_line(event: dict[str, Any]) -> str | None:
+    """An event as one line; None for one that says nothing."""
+    message = formatEvent(event)
+    failure = event.get("log_failure")
+    if not message and failure is None:
+        return None
+    fields = {
+        name: _value(value)
+        for name, value in event.items()
+        if not name.startswith("log_") and name not in _LEGACY
+    }
+    level = event.get("log_level")
+    fields |= {
+        "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds"),
+        "level": level.name if level is not None else "info",
+        "namespace": event.get("log_namespace", ""),
+        "message": message,
+    }
+    if failure is not None:
+        fields["traceback"] = failure.getTraceback()
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_value(item) for item in value]
+    return str(value)
+
+
+def json_observer(twistd: Mapping[str, Any]) -> ILogObserver:
+    """Writes lines of JSON where the options of twistd would have the log be written."""
+    name = twistd.get("logfile")
+    if name == "-" or (twistd.get("nodaemon") and not name):
+        file: Any = sys.stdout
+    else:
+        file = LogFile.fromFullPath(name or "twistd.log")
+    return FileLogObserver(file, json_line)
