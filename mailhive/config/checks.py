@@ -35,6 +35,7 @@ def check(document: dict[str, Any]) -> Found:
         yield ("server", "listener"), "is missing; at least one [server.listener.NAME] is needed"
     yield from _domains(document)
     yield from _addresses(listeners)
+    yield from _proxies(document)
 
 
 def _domains(document: dict[str, Any]) -> Found:
@@ -82,6 +83,15 @@ def _addresses(listeners: dict[str, Any]) -> Found:
                 ("server", "listener", second, "bind", index),
                 f"{message}; allowed is each address once",
             )
+
+
+def _proxies(document: dict[str, Any]) -> Found:
+    """What proxies say is of no use if none is trusted."""
+    asked = _table(document, "jmap").get("authentication")
+    trusted = _table(document, "server").get("trusted-proxies")
+    if isinstance(asked, list | str) and "trusted-header" in asked and trusted in (None, [], ""):
+        message = '"trusted-header" believes nobody; allowed beside server.trusted-proxies'
+        yield ("jmap", "authentication"), message
 
 
 def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
