@@ -8,10 +8,12 @@ __all__ = ["IDelivery"]
 class IDelivery(Interface):
     """Where a message goes once a listener has received it.  Deferreds throughout."""
 
-    def check_recipient(address: str):
-        """Fire with True when `address` is one this delivery can take mail for.
+    def check_recipient(address: str, size: int | None = None):
+        """Fire with None when mail to `address` can be taken, else with why not.
 
-        `TemporaryFailure` when that cannot be known now.
+        That is a `RecipientOutcome`: 550 for one that is not known, a 4yz for one that
+        cannot be served now, such as an account without room.  `size` is that of the
+        message in octets, if it is known.  `TemporaryFailure` when that cannot be known.
         """
 
     def deliver(envelope, blob_id: str):

@@ -61,11 +61,30 @@ class LocalDelivery:
     _inboxes: dict[str, str] = field(init=False, factory=dict)
     _log = Logger()
 
-    def check_recipient(self, address: str) -> Deferred[bool]:
-        return ensureDeferred(self._check_recipient(address))
+    def check_recipient(
+        self, address: str, size: int | None = None
+    ) -> Deferred[RecipientOutcome | None]:
+        return ensureDeferred(self._check_recipient(address, size or 1))
 
-    async def _check_recipient(self, address: str) -> bool:
-        return bool(await self.directory.recipients(address))
+    async def _check_recipient(self, address: str, size: int) -> RecipientOutcome | None:
+        """Who is over quota is told now: at the end of the message all would be put off."""
+        principals = await self.directory.recipients(address)
+        if not principals:
+            return RecipientOutcome(address, 550, "5.1.1", "No such recipient here")
+        for principal in principals:
+            if not await self._has_room(principal, size):
+                return RecipientOutcome(address, 452, "4.2.2", str(OverQuota()))
+        return None
+
+    async def _has_room(self, principal: Principal, size: int) -> bool:
+        if principal.quota is None:
+            return True
+        usage = 0
+        account_id = await self.accounts.store.account(principal.name)
+        if account_id is not None:
+            with suppress(AccountNotFound):  # it is being removed
+                usage = await self.accounts.store.read(account_id, _usage)
+        return usage + size <= principal.quota
 
     def deliver(self, envelope: Envelope, blob_id: str) -> Deferred[tuple[RecipientOutcome, ...]]:
         return ensureDeferred(self._deliver(envelope, blob_id))
@@ -143,6 +162,11 @@ def _add_to_inbox(
     if inbox is None:
         inbox = next(r.id for r in writer.records("Mailbox").values() if r.data["role"] == "inbox")
     return inbox, add_within_quota(writer, email, [inbox], (), quota)[0]
+
+
+def _usage(reader: Any) -> int:
+    octets: int = reader.storage_usage()
+    return octets
 
 
 def _destroy(writer: Any, email_id: str) -> None:

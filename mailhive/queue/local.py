@@ -37,11 +37,13 @@ class LocalTransport:
 
     async def _deliver(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
         known, outcomes = [], {}
+        size = await self.blobs.size(blob_id)
         for address in envelope.recipients:
-            if await self.delivery.check_recipient(address):
+            refusal = await self.delivery.check_recipient(address, size)
+            if refusal is None:
                 known.append(address)
             else:
-                outcomes[address] = RecipientOutcome(address, 550, "5.1.1", "No such recipient")
+                outcomes[address] = refusal
         if known:
             with self.blobs.hold():
                 final = await self._with_return_path(envelope.mail_from, blob_id)

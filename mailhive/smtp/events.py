@@ -19,9 +19,13 @@ __all__ = [
 
 @frozen
 class Recipient:
-    """RCPT.  To be answered: None accepts the recipient, a reply refuses it."""
+    """RCPT.  To be answered: None accepts the recipient, a reply refuses it.
+
+    `size` is what the client said of the message's (RFC 1870 §6), if it did.
+    """
 
     address: str
+    size: int | None = None
 
 
 @frozen

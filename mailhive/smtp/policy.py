@@ -34,6 +34,14 @@ class SmtpSettings:
         validator=at_least(1),
         metadata=doc("Faulty commands of one connection; one more closes it with 421."),
     )
+    max_unknown_recipients: int = field(
+        default=50,
+        validator=at_least(1),
+        metadata=doc(
+            "Recipients of one connection that nobody here has; one more closes it with 421, as "
+            "it may be looking for addresses."
+        ),
+    )
     max_connections: int = field(
         default=1000,
         validator=at_least(1),

@@ -95,6 +95,7 @@ class Profile:
     size_limit: int | None = None
     max_recipients: int = 1000
     max_errors: int = 20
+    max_unknown_recipients: int = 50
     starttls: bool = False
 
 
@@ -119,6 +120,7 @@ class SmtpServer:
         self._question: Event | None = None
         self._when_answered: Callable[[SmtpReply | None], None] | None = None
         self._errors = 0
+        self._unknown = 0  # recipients that nobody here has
         self._draining = False
         self._eof = False
         self._starting_tls = False
@@ -335,9 +337,14 @@ class SmtpServer:
             if refusal is None:
                 self._envelope = evolve(envelope, recipients=(*envelope.recipients, recipient))
                 self._phase = _Phase.RCPT
+            elif refusal.code == 550:
+                self._unknown += 1
+                if self._unknown > self._profile.max_unknown_recipients:
+                    refusal = replies.TOO_MANY_UNKNOWN
             self._reply(refusal or replies.RECIPIENT_OK)
 
-        self._ask(Recipient(recipient), answered)
+        size = envelope.parameters.get("SIZE")
+        self._ask(Recipient(recipient, None if size is None else int(size)), answered)
 
     def _data_command(self, _: str) -> None:
         def answered(refusal: SmtpReply | None) -> None:

@@ -126,20 +126,29 @@ def _lower(addresses: Iterable[str]) -> frozenset[str]:
 class MemoryDelivery:
     """Takes mail for `addresses`, compared without regard to case.
 
-    `outcomes` overrides what becomes of a recipient; `available = False` makes
-    every call a temporary failure.  `delivered` lists what at least one
+    `outcomes` overrides what becomes of a recipient, `full` are those without room;
+    `available = False` makes every call a temporary failure.  `delivered` lists what at least one
     recipient got.
     """
 
     addresses: frozenset[str] = field(converter=_lower)
     outcomes: dict[str, RecipientOutcome] = field(factory=dict)
     available: bool = True
+    full: frozenset[str] = frozenset()
     delivered: list[Delivered] = field(factory=list)
 
-    def check_recipient(self, address: str) -> Deferred[bool]:
+    def check_recipient(
+        self,
+        address: str,
+        size: int | None = None,  # noqa: ARG002
+    ) -> Deferred[RecipientOutcome | None]:
         if not self.available:
             return fail(TemporaryFailure("the directory does not answer"))
-        return succeed(address.lower() in self.addresses)
+        if address in self.full:
+            return succeed(RecipientOutcome(address, 452, "4.2.2", "No room"))
+        if address.lower() in self.addresses:
+            return succeed(None)
+        return succeed(RecipientOutcome(address, 550, "5.1.1", "No such recipient here"))
 
     def deliver(self, envelope: Envelope, blob_id: str) -> Deferred[tuple[RecipientOutcome, ...]]:
         if not self.available:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-from mailhive.smtp import replies
 from mailhive.smtp.events import (
     MessageData,
     MessageEnd,
@@ -13,10 +12,11 @@ from mailhive.smtp.events import (
     StartTls,
     TransactionEnd,
 )
-from mailhive.smtp.replies import SmtpReply
+from mailhive.smtp.replies import SmtpReply, peer_error
 from mailhive.smtp.wire import Profile, SmtpServer
 
 HOSTNAME = "mx.example"
+UNKNOWN = peer_error(550, "5.1.1", "No such recipient here")
 OPEN = b"EHLO c.example\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\n"
 
 
@@ -47,7 +47,7 @@ class Owner:
             match event:
                 case Recipient(address):
                     unknown = address.startswith("no")
-                    self.machine.answer(replies.UNKNOWN_RECIPIENT if unknown else None)
+                    self.machine.answer(UNKNOWN if unknown else None)
                 case MessageStart():
                     self._start = event
                     self._content.clear()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import pytest_twisted
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
@@ -9,13 +10,14 @@ from twisted.internet.task import deferLater
 
 from mailhive.errors import TemporaryFailure
 from mailhive.mail.delivery import LocalDelivery
-from mailhive.model.envelope import Envelope
+from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
 from mailhive.testing.local import LocalStores
 
 MESSAGE = b"Received: by x; Tue, 1 Oct 2024 10:00:00 +0200\r\nSubject: hi\r\n\r\nbody\r\n"
 ALICE, BOB = Principal("alice"), Principal("bob")
 SMALL = Principal("small", quota=10)
+MEDIUM = Principal("medium", quota=100)
 
 
 @frozen
@@ -36,6 +38,7 @@ DIRECTORY = Addresses(
         "bob@example.org": (BOB,),
         "all@example.org": (ALICE, BOB),
         "small@example.org": (SMALL,),
+        "medium@example.org": (MEDIUM,),
     }
 )
 
@@ -98,8 +101,26 @@ async def test_a_directory_that_is_down_puts_delivery_off(stores: LocalStores) -
 @pytest_twisted.ensureDeferred
 async def test_recipients_are_those_of_the_directory(stores: LocalStores) -> None:
     delivery = _delivery(stores)
-    assert await delivery.check_recipient("alice@example.org")
-    assert not await delivery.check_recipient("gone@example.org")
+    assert await delivery.check_recipient("alice@example.org") is None
+    assert await delivery.check_recipient("gone@example.org") == RecipientOutcome(
+        "gone@example.org", 550, "5.1.1", "No such recipient here"
+    )
+    with pytest.raises(TemporaryFailure):
+        await delivery.check_recipient("down@example.org")
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_has_no_room_is_told_before_the_message_comes(stores: LocalStores) -> None:
+    delivery = _delivery(stores)
+    address = "medium@example.org"
+    full = RecipientOutcome(address, 452, "4.2.2", "The account is over its quota")
+    assert await delivery.check_recipient(address) is None
+    assert await delivery.check_recipient(address, 100) is None
+    assert await delivery.check_recipient(address, 101) == full
+    user = await stores.user(MEDIUM)
+    await user.add(b"Subject: x\r\n\r\n" + b"x" * 86)
+    assert await delivery.check_recipient(address) == full
+    assert await delivery.check_recipient("alice@example.org", 10**9) is None
 
 
 @pytest_twisted.ensureDeferred

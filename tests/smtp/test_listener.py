@@ -36,8 +36,8 @@ class SlowDelivery(MemoryDelivery):
         self.waiting.append(gate)
         return gate
 
-    def check_recipient(self, address):
-        return self._later(super().check_recipient(address))
+    def check_recipient(self, address, size=None):
+        return self._later(super().check_recipient(address, size))
 
     def deliver(self, envelope, blob_id):
         return self._later(super().deliver(envelope, blob_id))
@@ -275,6 +275,18 @@ def test_ten_recipients_are_one_blob(new_bench):
     (delivered,) = bench.services.delivery.delivered
     assert delivered.envelope.recipients == tuple(names)
     assert b"for <" not in bench.services.blobs._blobs[delivered.blob_id].content
+
+
+def test_who_has_no_room_does_not_keep_it_from_others(new_bench):
+    bench = new_bench()
+    bench.services.delivery.full = frozenset({"full@mx.example"})
+    protocol, transport = bench.connect()
+    protocol.dataReceived(OPEN + b"RCPT TO:<full@mx.example>\r\n")
+    assert last(transport) == "452 4.2.2 No room"
+    protocol.dataReceived(b"DATA\r\nx\r\n.\r\n")
+    assert last(transport).startswith("250")
+    (delivered,) = bench.services.delivery.delivered
+    assert delivered.envelope.recipients == ("b@mx.example",)
 
 
 def test_a_commit_that_fails_is_our_fault(new_bench):

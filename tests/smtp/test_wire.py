@@ -11,7 +11,7 @@ from mailhive.smtp.events import MessageEnd, MessageRefused, Recipient, StartTls
 from mailhive.smtp.lines import LONG_LINE_LIMIT
 from mailhive.smtp.replies import SmtpReply
 from mailhive.smtp.wire import Profile, SmtpServer
-from mailhive.testing.smtp_machine import HOSTNAME, OPEN, codes, owner
+from mailhive.testing.smtp_machine import HOSTNAME, OPEN, UNKNOWN, codes, owner
 
 HELLO = b"EHLO c.example\r\n"
 MAIL = HELLO + b"MAIL FROM:<a@c.example>\r\n"
@@ -280,6 +280,23 @@ def test_recipients_have_a_limit():
     assert machine.messages[0][0].envelope.recipients == ("b0@mx.example", "b1@mx.example")
 
 
+def test_who_looks_for_addresses_is_cut():
+    machine = owner(Profile(HOSTNAME, max_unknown_recipients=2))
+    unknown, known = b"RCPT TO:<no@mx.example>\r\n", b"RCPT TO:<b@mx.example>\r\n"
+    assert codes(machine.feed(MAIL + unknown + known)) == [250, 250, 550, 250]
+    assert codes(machine.feed(b"RSET\r\nMAIL FROM:<>\r\n" + unknown)) == [250, 250, 550]
+    assert machine.feed(unknown + known) == [str(replies.TOO_MANY_UNKNOWN)]
+    assert machine.machine.closed
+
+
+def test_the_size_that_was_declared_is_told_with_each_recipient():
+    machine = owner()
+    machine.feed(HELLO + b"MAIL FROM:<> SIZE=77\r\nRCPT TO:<b@mx.example>\r\n")
+    machine.feed(b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<b@mx.example>\r\n")
+    asked = [event for event in machine.events if isinstance(event, Recipient)]
+    assert asked == [Recipient("b@mx.example", 77), Recipient("b@mx.example", None)]
+
+
 def test_too_many_errors_close():
     machine = owner(Profile(HOSTNAME, max_errors=3))
     assert codes(machine.feed(b"A\r\nB\r\nC\r\nNOOP\r\nD\r\nNOOP\r\n")) == [500, 500, 500, 250, 421]
@@ -379,7 +396,7 @@ def test_replies_keep_the_order_of_commands():
             assert machine.next_event() is None  # nothing moves until the answer comes
             assert machine.data_to_send() == b""
             refuse = asked.count("Recipient") == 2 and asked[-1] == "Recipient"
-            machine.answer(replies.UNKNOWN_RECIPIENT if refuse else None)
+            machine.answer(UNKNOWN if refuse else None)
     sent += machine.data_to_send()
     assert codes(sent.decode().split("\r\n")[:-1]) == [220, 250, 250, 250, 550, 250, 354, 250, 221]
 
