@@ -14,7 +14,10 @@ from mailhive.model.webpush import PushKeys, PushSubscription
 from mailhive.sqlite.connection import Connection
 from mailhive.sqlite.migrations import packaged_schema
 
-__all__ = ["SCHEMA", "Entry", "Ledger", "open_ledger"]
+__all__ = ["FILE", "SCHEMA", "Entry", "Ledger", "open_ledger"]
+
+#: In the data directory.
+FILE = "push.sqlite"
 
 SCHEMA = packaged_schema("mailhive.push", "subscriptions", 0x4D685073)
 

@@ -25,15 +25,14 @@ from mailhive.model.principal import Principal
 from mailhive.push.courier import Courier, Depot
 from mailhive.push.editor import Creations, Editor
 from mailhive.push.hub import PushHub
-from mailhive.push.ledger import Ledger, open_ledger
+from mailhive.push.ledger import FILE, Ledger, open_ledger
 from mailhive.push.pacing import Pacing
 from mailhive.push.vapid import Signer, load_signer
 from mailhive.sqlite.thread import FileThread
 
-__all__ = ["FILE", "PushSubscriptions"]
+__all__ = ["KEY_FILE", "PushSubscriptions"]
 
-#: In the data directory.
-FILE = "push.sqlite"
+#: In the data directory: the key that pushes are signed by.
 KEY_FILE = "vapid.pem"
 #: Seconds within which every subscription is looked at, whether its user and time
 #: still hold.

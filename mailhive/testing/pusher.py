@@ -22,8 +22,8 @@ from mailhive.config.web_push import JmapWebPush
 from mailhive.fetch.client import Fetcher
 from mailhive.jmap.registry import Registry
 from mailhive.push.hub import PushHub
-from mailhive.push.ledger import Entry, open_ledger
-from mailhive.push.subscriptions import FILE, PushSubscriptions
+from mailhive.push.ledger import FILE, Entry, open_ledger
+from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.sqlite.connection import Connection
 from mailhive.testing.certificates import Pem
 from mailhive.testing.local import LocalStores, LocalUser
