@@ -84,6 +84,11 @@ SET_ERRORS = [
         {"emails": {"x": {"blobId": "nope", **IN_INBOX}}},
         {"properties": ["blobId"]},
     ),
+    Provoked(
+        *("alreadyExists", "alice", "Mailbox/set"),
+        {"create": {"x": {"name": "p"}}},
+        {"existingId": "$parent", "properties": ["name"]},
+    ),
     Provoked("singleton", "alice", "VacationResponse/set", {"create": {"x": {}}}),
     Provoked("singleton", "alice", "VacationResponse/set", {"destroy": ["singleton"]}),
     Provoked("mailboxHasChild", "alice", "Mailbox/set", {"destroy": ["$parent"]}),
@@ -144,7 +149,6 @@ SET_ERRORS = [
 ]
 #: Those that are had elsewhere, or never.
 OTHER_SET_ERRORS = {
-    "alreadyExists": "no type forbids that a record is there twice",
     "rateLimit": "how often PushSubscriptions may be made, tests/push",
 }
 
@@ -322,10 +326,10 @@ async def stage(stores: LocalStores) -> AsyncIterator[Stage]:
     yield Stage(users, names)
 
 
-def check(error: dict[str, Any], expected: Provoked) -> None:
+def check(stage: Stage, error: dict[str, Any], expected: Provoked) -> None:
     assert error["type"] == expected.type
     assert isinstance(error.pop("description", ""), str)
-    assert error == {"type": expected.type, **expected.extra}
+    assert error == {"type": expected.type, **stage.filled_in(expected.extra)}
 
 
 @pytest_twisted.ensureDeferred
@@ -341,7 +345,7 @@ async def test_set_errors(stage: Stage) -> None:
         ]
         assert len(refused) == 1, (expected, response)
         [error] = refused[0].values()
-        check(error, expected)
+        check(stage, error, expected)
 
 
 @pytest_twisted.ensureDeferred
@@ -350,7 +354,7 @@ async def test_method_errors(stage: Stage) -> None:
         user = stage.users[expected.user]
         response = await user.call(expected.method, **stage.filled_in(expected.arguments))
         assert response.keys() == {"error"}, (expected, response)
-        check(response["error"], expected)
+        check(stage, response["error"], expected)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,14 @@ async def test_children_may_come_before_their_parents(server: Any) -> None:
     assert got["list"][0]["parentId"] == result["created"]["b"]["id"]
 
 
+@pytest_twisted.ensureDeferred
+async def test_what_is_not_there_yet_is_named_by_reference_only(server: Any) -> None:
+    create = {"a": {"name": "A"}, "b": {"name": "B", "parentId": "new-a"}}
+    result = await server.call("Mailbox/set", create=create)
+    assert result["created"].keys() == {"a"}
+    assert result["notCreated"]["b"]["properties"] == ["parentId"]
+
+
 @pytest.mark.parametrize(
     ("mailbox", "type_", "properties"),
     [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import uuid4
 
 from mailhive.jmap.arguments import Argument
 from mailhive.jmap.checks import is_boolean
@@ -91,9 +92,10 @@ class MailboxSetter:
         """Would every single change of the call succeed, and fit with the others?"""
         arguments = self._call.arguments
         tree = MailboxTree(self._tree.mailboxes)
+        new = uuid4().hex  # nobody can name what is not there yet but by reference
         ids = {
             **self._call.context.created_ids,
-            **{c: "new-" + c for c in arguments["create"] or ()},
+            **{c: f"{new}{number}" for number, c in enumerate(arguments["create"] or ())},
         }
         try:
             for creation_id, data in (arguments["create"] or {}).items():
