@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import smtplib
 import socket
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+
+from mailhive.testing.certificates import make_certificate
 
 TWISTD = Path(sys.executable).with_name("twistd")
 
@@ -147,28 +148,44 @@ def test_socket_activation(name: str, config: Path) -> None:
             daemon.stop()
 
 
-def test_tls(config: Path) -> None:
-    openssl = shutil.which("openssl")
-    assert openssl is not None
-    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key.pem -out cert.pem"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(
-        [openssl, *request.split(), *names], cwd=config.parent, check=True, capture_output=True
-    )
+def new_certificate(where: Path) -> ssl.SSLContext:
+    """Put a certificate and its key there; what trusts it."""
+    made = make_certificate("localhost")
+    (where / "cert.pem").write_bytes(made.certificate)
+    (where / "key.pem").write_bytes(made.private_key)
+    return ssl.create_default_context(cadata=made.certificate.decode())
+
+
+def test_tls_and_a_renewed_certificate(config: Path) -> None:
+    trust = new_certificate(config.parent)
     files = 'certificate = "cert.pem"\nprivate-key = "key.pem"'
     text = config.read_text().replace('"smtp"', f'"smtp"\ntls = "starttls"\n{files}')
     config.write_text(text.replace('"jmap"', f'"jmap"\ntls = "implicit"\n{files}'))
-    trust = ssl.create_default_context(cafile=config.parent / "cert.pem")
+
+    def ask(https: HTTPSConnection) -> int:
+        https.request("GET", "/.well-known/jmap")
+        answer = https.getresponse()
+        answer.read()
+        return answer.status
+
     with Running(command(config), config.parent) as daemon:
         port = int(daemon.until(r'listener "mx" on 127\.0\.0\.1:(\d+)')[1])
         web = int(daemon.until(r'listener "web" on 127\.0\.0\.1:(\d+)')[1])
-        with smtplib.SMTP("localhost", port) as client:
-            client.starttls(context=trust)
-            assert client.noop()[0] == 250
-        https = HTTPSConnection("localhost", web, context=trust)
-        https.request("GET", "/.well-known/jmap")
-        assert https.getresponse().status == 401
-        https.close()
+        open_before = HTTPSConnection("localhost", web, context=trust)
+        assert ask(open_before) == 401
+        for renewed in (False, True):
+            if renewed:
+                trust = new_certificate(config.parent)
+                daemon.process.send_signal(signal.SIGHUP)
+                daemon.until("Configuration reloaded")
+            with smtplib.SMTP("localhost", port) as client:
+                client.starttls(context=trust)
+                assert client.noop()[0] == 250
+            https = HTTPSConnection("localhost", web, context=trust)
+            assert ask(https) == 401
+            https.close()
+        assert ask(open_before) == 401
+        open_before.close()
         daemon.stop()
 
 

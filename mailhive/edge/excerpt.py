@@ -42,7 +42,7 @@ def _is_text(media_type: str) -> bool:
     return essence.startswith("text/") or essence.endswith(("/json", "+json"))
 
 
-def _unzipped(data: bytes) -> bytes:
+def _unzipped(data: bytes | bytearray) -> bytes:
     try:
         return zlib.decompressobj(31).decompress(data, SHOWN)
     except zlib.error:
