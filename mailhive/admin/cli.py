@@ -6,6 +6,7 @@ from mailhive import __version__
 from mailhive.admin.account import account
 from mailhive.admin.app_password import app_password
 from mailhive.admin.check import check
+from mailhive.admin.dns import dns
 from mailhive.admin.push import push
 from mailhive.admin.token import token
 
@@ -18,5 +19,5 @@ def main() -> None:
     """Look after a mailhive mail daemon.  `twistd mailhive` runs it."""
 
 
-for command in (account, app_password, check, push, token):  # a module each
+for command in (account, app_password, check, dns, push, token):  # a module each
     main.add_command(command)

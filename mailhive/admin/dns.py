@@ -1,0 +1,105 @@
+"""`mailhive dns`: the records to publish for the domains of this server."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from mailhive.admin.common import config_option, load_settings
+from mailhive.config.endpoints import SocketAddress
+from mailhive.config.settings import Settings
+from mailhive.config.tables import ListenerSettings
+from mailhive.model.addresses import canonical_domain, is_domain
+
+__all__ = ["dns", "records"]
+
+_TTL = 3600  # seconds
+_SMTP_PORT = 25  # which an MX record cannot change
+
+
+@click.command()
+@config_option
+@click.argument("domains", metavar="[DOMAIN]...", nargs=-1)
+def dns(config: Path, domains: tuple[str, ...]) -> None:
+    """Print the DNS records to publish for each DOMAIN, as lines of a zone file.
+
+    Without a DOMAIN, it is that of `server.hostname`. What cannot be told from the
+    configuration is in comments.
+    """
+    settings = load_settings(config)
+    for name in domains or (_parent(settings.server.hostname),):
+        domain = canonical_domain(name.rstrip("."))
+        if domain is None or not is_domain(domain):
+            raise click.ClickException(f'"{name}" is no domain')
+        for line in records(settings, domain):
+            click.echo(line)
+
+
+def records(settings: Settings, domain: str) -> Iterator[str]:
+    """The records of one mail domain, and comments."""
+    yield f"; {domain}"
+    yield from _mx(settings, domain)
+    yield from _srv(settings, domain)
+    yield from _senders(domain)
+
+
+def _mx(settings: Settings, domain: str) -> Iterator[str]:
+    """RFC 5321 §5."""
+    host = settings.server.hostname
+    listeners = [each for each in settings.server.listener.values() if each.protocol == "smtp"]
+    if not listeners:
+        yield "; no MX record: no listener takes in mail"
+        return
+    yield _record(domain, f"MX 10 {host}.")
+    binds = [bind for each in listeners for bind in each.bind]
+    ports = [bind.port if isinstance(bind, SocketAddress) else _SMTP_PORT for bind in binds]
+    if _SMTP_PORT not in ports:
+        heard = ", ".join(map(str, sorted(set(ports))))
+        yield f"; mail comes to port {_SMTP_PORT}, and mailhive listens on {heard}"
+    yield from _addresses(host, listeners)
+
+
+def _srv(settings: Settings, domain: str) -> Iterator[str]:
+    """RFC 8620 §2.2."""
+    listeners = [each for each in settings.server.listener.values() if each.protocol == "jmap"]
+    found = False
+    for listener in listeners:
+        url = urlsplit(settings.jmap.url_prefix or listener.base_url or "")
+        if url.scheme == "https" and url.hostname:
+            found = True
+            yield _record(f"_jmap._tcp.{domain}", f"SRV 0 1 {url.port or 443} {url.hostname}.")
+            if url.hostname != settings.server.hostname:
+                yield from _addresses(url.hostname, listeners)
+            break
+    if not found:
+        yield "; no SRV record for JMAP: no listener has an https:// url, and clients ask for that"
+
+
+def _senders(domain: str) -> Iterator[str]:
+    """RFC 7208 and RFC 7489, for a server that does not send to others."""
+    yield "; this server sends no mail to others; if nobody else sends for the domain:"
+    yield "; " + _record(domain, 'TXT "v=spf1 -all"')
+    yield "; " + _record(f"_dmarc.{domain}", 'TXT "v=DMARC1; p=reject"')
+
+
+def _addresses(host: str, listeners: list[ListenerSettings]) -> Iterator[str]:
+    hosts = {
+        bind.host for each in listeners for bind in each.bind if isinstance(bind, SocketAddress)
+    }
+    public = sorted(address for address in hosts if ip_address(address).is_global)
+    for address in public:
+        yield _record(host, f"{'AAAA' if ':' in address else 'A'} {address}")
+    if not public:
+        yield f"; {host} needs A and AAAA records with the public addresses of this server"
+
+
+def _record(name: str, data: str) -> str:
+    return f"{name}. {_TTL} IN {data}"
+
+
+def _parent(host: str) -> str:
+    """The domain of a host; of a name of its own, that name."""
+    _, _, parent = host.partition(".")
+    return parent if "." in parent else host

@@ -1,0 +1,81 @@
+"""`mailhive dns`."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mailhive.admin.cli import main
+
+CONFIG = """\
+[server]
+hostname = "mail.example.org"
+{listeners}
+[jmap]
+directory = "memory"
+[directory.memory]
+type = "memory"
+"""
+
+MX = """\
+[server.listener.mx]
+bind = ["192.0.2.1:25", "8.8.4.4:25", "[2600::1]:25"]
+protocol = "smtp"
+"""
+
+WEB = """\
+[server.listener.web]
+bind = "127.0.0.1:8080"
+protocol = "jmap"
+url = "{url}"
+"""
+
+
+def dns(where: Path, *domains: str, listeners: str = MX) -> list[str]:
+    path = where / "mailhive.toml"
+    path.write_text(CONFIG.format(listeners=listeners))
+    result = CliRunner().invoke(main, ["dns", "-c", str(path), *domains])
+    assert result.exit_code == 0, result.output
+    return result.output.splitlines()
+
+
+def test_records(tmp_path: Path) -> None:
+    found = dns(tmp_path, listeners=MX + WEB.format(url="https://jmap.example.org:8443/x"))
+    assert found == [
+        "; example.org",
+        "example.org. 3600 IN MX 10 mail.example.org.",
+        "mail.example.org. 3600 IN AAAA 2600::1",
+        "mail.example.org. 3600 IN A 8.8.4.4",
+        "_jmap._tcp.example.org. 3600 IN SRV 0 1 8443 jmap.example.org.",
+        "; jmap.example.org needs A and AAAA records with the public addresses of this server",
+        "; this server sends no mail to others; if nobody else sends for the domain:",
+        '; example.org. 3600 IN TXT "v=spf1 -all"',
+        '; _dmarc.example.org. 3600 IN TXT "v=DMARC1; p=reject"',
+    ]
+
+
+def test_domains(tmp_path: Path) -> None:
+    found = dns(tmp_path, "Example.NET.", "bücher.example")
+    assert "example.net. 3600 IN MX 10 mail.example.org." in found
+    assert "xn--bcher-kva.example. 3600 IN MX 10 mail.example.org." in found
+
+
+@pytest.mark.parametrize(
+    ("listeners", "told"),
+    [
+        (MX.replace(":25", ":2525"), "; mail comes to port 25, and mailhive listens on 2525"),
+        (WEB.format(url="https://mail.example.org"),
+         "_jmap._tcp.example.org. 3600 IN SRV 0 1 443 mail.example.org."),
+        (WEB.format(url="https://mail.example.org"), "; no MX record: no listener takes in mail"),
+        (WEB.format(url="http://mail.example.org"), "; no SRV record for JMAP: no listener has an"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_published(tmp_path: Path, listeners: str, told: str) -> None:
+    assert any(line.startswith(told) for line in dns(tmp_path, listeners=listeners))
+
+
+def test_no_domain(tmp_path: Path) -> None:
+    path = tmp_path / "mailhive.toml"
+    path.write_text(CONFIG.format(listeners=MX))
+    result = CliRunner().invoke(main, ["dns", "-c", str(path), "a..b"])
+    assert (result.exit_code, result.output) == (1, 'Error: "a..b" is no domain\n')
