@@ -10,9 +10,10 @@ from typing import Any
 from mailhive.model.addresses import canonical_address, canonical_domain, split
 from mailhive.model.principal import Principal
 
-__all__ = ["add_default_identities", "corresponds", "may_send_as"]
+__all__ = ["add_default_identities", "corresponds", "may_send_as", "primary_identity"]
 
-#: The record of which addresses an Identity was made for, whether it is still there or not.
+#: The record of which addresses an Identity was made for, whether it is still there or
+#: not, and of which was the primary one then.
 _MADE = "DefaultIdentities"
 
 
@@ -46,20 +47,27 @@ def corresponds(identity: str, address: str) -> bool:
     return canonical is not None and canonical == canonical_address(identity)
 
 
+def primary_identity(reader: Any, owner: Principal) -> str | None:
+    """The oldest Identity with the primary address, which is there to send with."""
+    email = owner.primary_email
+    records = reader.records("Identity")
+    return next((i for i, record in records.items() if record.data["email"] == email), None)
+
+
 def add_default_identities(writer: Any, owner: Principal) -> None:
     """Make an Identity for each address of the owner that none was made for yet.
 
-    One that was destroyed is therefore not made again.
+    One that was destroyed is therefore not made again.  Those count as changed that
+    are the primary one from now on, or were until now: that can be told from them.
     """
     made = next(iter(writer.records(_MADE).values()), None)
     known = [] if made is None else made.data["emails"]
+    primary = None if made is None else made.data.get("primary")
     missing = {
         canonical: email
         for email in owner.emails
         if not email.startswith("@") and (canonical := canonical_address(email)) not in known
     }
-    if not missing:
-        return
     for email in missing.values():
         writer.create_record(
             "Identity",
@@ -72,8 +80,11 @@ def add_default_identities(writer: Any, owner: Principal) -> None:
                 "htmlSignature": "",
             },
         )
-    data = {"emails": [*known, *missing]}
+    data = {"emails": [*known, *missing], "primary": primary_identity(writer, owner)}
     if made is None:
         writer.create_record(_MADE, data)
-    else:
+    elif data != made.data:
         writer.update_record(_MADE, made.id, data)
+        if data["primary"] != primary:
+            for record in writer.records("Identity", {data["primary"], primary} - {None}).values():
+                writer.update_record("Identity", record.id, record.data)

@@ -77,8 +77,13 @@ async def test_there_is_one_for_each_address(stores: Any) -> None:
     alice = await stores.user(changed)
     assert await emails(alice) == ["alice@example.org", "al@example.org", "a.lice@example.org"]
     changes = await alice.call("Identity/changes", sinceState=state)
-    assert len(changes["created"]) == 1 and not changes["updated"]
+    first, _, third = (await alice.call("Identity/get"))["list"]
+    assert changes["created"] == [third["id"]] and not third["mayDelete"]
+    # Whether it may be deleted changes with the primary address.
+    assert changes["updated"] == [first["id"]] and first["mayDelete"]
     alice = await stores.user(ALICE)
+    again = await alice.call("Identity/changes", sinceState=changes["newState"])
+    assert sorted(again["updated"]) == sorted((first["id"], third["id"]))
     assert len(await emails(alice)) == 3
 
 

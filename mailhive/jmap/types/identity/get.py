@@ -1,9 +1,9 @@
 """Identity/get (RFC 8621 §6.1)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from mailhive.jmap.context import Account
+from mailhive.mail.identities import primary_identity
 
 __all__ = ["fetch", "may_delete"]
 
@@ -13,7 +13,7 @@ def fetch(
 ) -> dict[str, dict[str, Any]]:
     """The identities with exactly `properties`."""
     records = reader.records("Identity", ids).values()
-    primary = _primary(reader, account)
+    primary = primary_identity(reader, account.owner)
     return {
         record.id: {
             name: view[name]
@@ -26,10 +26,4 @@ def fetch(
 
 def may_delete(reader: Any, account: Account, identity_id: str) -> bool:
     """Not the oldest with the primary address, so that there is one to send with."""
-    return _primary(reader, account) != identity_id
-
-
-def _primary(reader: Any, account: Account) -> str | None:
-    records: Mapping[str, Any] = reader.records("Identity")
-    email = account.owner.primary_email
-    return next((i for i, record in records.items() if record.data["email"] == email), None)
+    return primary_identity(reader, account.owner) != identity_id
