@@ -1,5 +1,7 @@
 """The hub: what a subscriber is told, and when (RFC 8620 §7)."""
 
+from typing import Any
+
 import pytest_twisted
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from mailhive.jmap.registry import Registry
-from mailhive.push.hub import GATHER, PushHub
+from mailhive.model.principal import Principal
+from mailhive.push.hub import AT_A_TIME, GATHER, PushHub
 from mailhive.push.state import decode_push_state, encode_push_state
 from mailhive.testing.local import LocalStores, LocalUser
 
@@ -95,3 +98,99 @@ async def test_only_what_was_asked_for_wakes(server: LocalUser, stores: LocalSto
     await woken
     changed, _ = subscription.take()
     assert changed[server.account_id].keys() == {"EmailDelivery"}
+
+
+@pytest_twisted.ensureDeferred
+async def test_going_on_with_other_accounts_loses_nothing(
+    server: LocalUser, stores: LocalStores
+) -> None:
+    hub = PushHub(stores.mail_store, TYPES, reactor)
+    bob = await stores.user(Principal("bob"))
+    listener = Listener()
+    old = await hub.subscribe([server.account_id], ["Mailbox"], None, listener.wake)
+    await server.call("Mailbox/set", create={"m": {"name": "not taken yet"}})
+    both = [server.account_id, bob.account_id]
+    new = await hub.move(old, both)
+    states = {
+        user.account_id: {"Mailbox": (await user.call("Mailbox/get", ids=[]))["state"]}
+        for user in (server, bob)
+    }
+    taken = new.take()
+    assert taken is not None
+    assert taken[0] == states
+    assert old.take() is None
+    same = await hub.move(new, both)
+    await settle()
+    assert same.take() is None
+    assert same.push_state == taken[1]
+    less = await hub.move(same, [server.account_id])
+    await bob.call("Mailbox/set", create={"m": {"name": "of no interest"}})
+    await settle()
+    assert less.take() is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_changes_while_somebody_is_let_in_is_told(
+    server: LocalUser, stores: LocalStores
+) -> None:
+    listener = Listener()
+
+    class Slow:
+        """A mail store in which a change is committed before it is read."""
+
+        observe = staticmethod(stores.mail_store.observe)
+
+        async def read(self, account_id: str, fn: Any) -> Any:
+            await server.call("Mailbox/set", create={"m": {"name": "meanwhile"}})
+            return await stores.mail_store.read(account_id, fn)
+
+    hub = PushHub(Slow(), TYPES, reactor)
+    subscription = await hub.subscribe([server.account_id], None, None, listener.wake)
+    state = (await server.call("Mailbox/get", ids=[]))["state"]
+    taken = subscription.take()
+    assert taken is not None
+    assert taken[0] == {server.account_id: {"Mailbox": state}}
+    assert subscription.take() is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_push_state_ahead_of_a_restored_account_is_worth_nothing(
+    server: LocalUser, stores: LocalStores
+) -> None:
+    hub = PushHub(stores.mail_store, TYPES, reactor)
+    ahead = encode_push_state({server.account_id: 10_000})
+    subscription = await hub.subscribe([server.account_id], ["Mailbox"], ahead, Listener().wake)
+    taken = subscription.take()
+    assert taken is not None
+    state = (await server.call("Mailbox/get", ids=[]))["state"]
+    assert taken[0] == {server.account_id: {"Mailbox": state}}
+
+
+@pytest_twisted.ensureDeferred
+async def test_account_that_is_gone_is_left_out(server: LocalUser, stores: LocalStores) -> None:
+    hub = PushHub(stores.mail_store, TYPES, reactor)
+    gone = await stores.user(Principal("gone"))
+    await stores.mail_store.delete_account(gone.account_id)
+    accounts = [gone.account_id, server.account_id]
+    subscription = await hub.subscribe(accounts, ["Mailbox"], "", Listener().wake)
+    taken = subscription.take()
+    assert taken is not None
+    assert taken[0].keys() == {server.account_id}
+
+
+@pytest_twisted.ensureDeferred
+async def test_subscriber_that_fails_does_not_keep_others_waiting(
+    server: LocalUser, stores: LocalStores
+) -> None:
+    hub = PushHub(stores.mail_store, TYPES, reactor)
+    listeners = [Listener() for _ in range(AT_A_TIME + 1)]
+    subscriptions = [
+        await hub.subscribe([server.account_id], None, None, wake)
+        for wake in (lambda: 1 / 0, *(listener.wake for listener in listeners))
+    ]
+    waiting = [listener.woken for listener in listeners]
+    await server.add(MESSAGE)
+    for woken in waiting:
+        await woken
+    told = {str(subscription.take()) for subscription in subscriptions}
+    assert len(told) == 1

@@ -46,7 +46,7 @@ class Logins:
         return self.renewed
 
 
-@define
+@define(slots=False)
 class World:
     """A server, a user of it, and its clients."""
 

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from mailhive.config.jmap import JmapWebSocket
+from mailhive.config.units import Duration
 from mailhive.http import websocket
 from mailhive.http.channel import Channel
 
@@ -104,3 +107,52 @@ async def test_a_client_that_closes_and_takes_nothing_is_cut(world: Any, monkeyp
     socket.onCloseFrame(1000, None)  # which came in before
     while world.site.channels:
         await pause()
+
+
+@pytest.mark.parametrize("timing", [JmapWebSocket(Duration(1.0), Duration(3.0))])
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_stops_reading_is_cut(world: Any, timing: Any) -> None:
+    client = await world.open()
+    body = world.echo("a", id="1")
+    body["methodCalls"] = [["Core/echo", {"text": "x" * 150_000}, "c"]]
+    client.transport.pauseProducing()
+    client.say({"@type": "WebSocketPushEnable", "dataTypes": None})
+    for _ in range(200):
+        client.say(body)
+    (channel,) = world.site.channels
+    while not channel.paused:
+        await pause()
+    while world.site.channels:
+        await world.alice.call("Mailbox/set", create={})
+        await pause()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_event_source_that_stops_reading_is_cut(world: Any, monkeypatch: Any) -> None:
+    events = await world.listen()
+    (stream,) = world.streams._open
+    monkeypatch.setattr(stream, "_patience", 0.1)
+    events.transport.pauseProducing()
+    while world.site.channels:
+        if not stream._paused:  # changes would take long to fill the buffers of the system
+            stream._request.write(b":" * 65_536)
+        await pause()
+    events.transport.resumeProducing()
+    await events.end()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_event_source_that_reads_slowly_goes_on(world: Any, monkeypatch: Any) -> None:
+    events = await world.listen("Mailbox")
+    (stream,) = world.streams._open
+    stream.pauseProducing()  # as the transport does when it is full
+    for name in "abc":
+        await world.alice.call("Mailbox/set", create={"m": {"name": name}})
+        await pause()
+    for _ in range(10):
+        await pause()
+    stream.resumeProducing()
+    assert not stream._cut
+    state = (await world.alice.call("Mailbox/get", ids=[]))["state"]
+    changed, _ = await world.event(events)
+    assert changed == {world.alice.account_id: {"Mailbox": state}}
