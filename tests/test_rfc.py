@@ -84,7 +84,7 @@ def unresolved(code: str, tests: str) -> Iterator[str]:
             continue
         module, _, name = reference.partition("::")
         paths = [root / module for root in TESTS if (root / module).is_file()]
-        if not paths or (name and not any(name in names(path) for path in paths)):
+        if not any(name in names(path) for path in paths):
             yield reference
 
 

@@ -31,6 +31,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 
+from mailhive.app import Listener
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.model.principal import Principal
@@ -193,7 +194,7 @@ class World:
                 Hand(await user.shared("staff"), f"staff of {user.principal.name}"),
             )
         ]
-        listener = SimpleNamespace(settings=SmtpSettings(), tls="none", context_factory=None)
+        listener = Listener("mx", "none", None, SmtpSettings())
         services = SimpleNamespace(
             blobs=self.stores.blob_store,
             delivery=self.stores.delivery,
