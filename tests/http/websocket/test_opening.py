@@ -77,3 +77,27 @@ async def test_a_user_has_so_many(world: Any, monkeypatch: Any) -> None:
         client = await world.dial()
         if (await client.head())[0] == 101:
             break
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_said_is_told_to_a_wiretap(world: Any, events_of: Any) -> None:
+    world.site.wiretap = True
+    told = events_of("mailhive.wiretap")
+    client = await world.open(path=f"/jmap/ws?ticket={await world.ticket()}", Authorization=None)
+    request = world.echo("c", id="R1")
+    request["methodCalls"][0][1] = {"keys": "wonderland"}
+    client.say(request)
+    await client.hear()
+    events = await world.listen()
+    if not events.buffer:
+        await events.more()
+    dumps = [f"{event['direction']} {event['dump']}" for event in told]
+    opening, opened, asked, answered = dumps[2:6]  # behind those of the ticket
+    assert opening.startswith("> GET /jmap/ws?ticket=[redacted] HTTP/1.1\n")
+    assert opened.startswith("< HTTP/1.1 101 Switching Protocols\nServer: mailhive")
+    assert asked.startswith("> {")
+    assert answered.startswith('< {"@type":"Response","requestId":"R1"')
+    assert '"keys": "[redacted]"' in asked
+    assert dumps[6].startswith("> GET /jmap/eventsource?types=*&closeafter=no&ping=0 HTTP/1.0\n")
+    assert dumps[8] == "< : here are your events\n\n"
+    assert "wonderland" not in "".join(dumps)
