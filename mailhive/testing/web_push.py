@@ -13,7 +13,7 @@ nothing of what the server does that with.
 import hmac
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from secrets import token_bytes
 from typing import Any
@@ -136,6 +136,8 @@ class PushService(Resource):
         self._reactor = reactor
         self.script: list[Answer] = []
         self.received: list[Push] = []
+        #: Called with each answer; the push is the last of `received`.
+        self.answered: Callable[[Answer], None] = lambda _: None
         self._queue: DeferredQueue[Push] = DeferredQueue()
         self._port: Any = None
         self._hanging: list[Any] = []
@@ -181,6 +183,7 @@ class PushService(Resource):
         push = Push(request.path.decode().lstrip("/"), headers, request.content.read())
         self.received.append(push)
         answer = self.script.pop(0) if self.script else Answer()
+        self.answered(answer)
         self._queue.put(push)
         if not answer.status:
             self._hanging.append(request)
