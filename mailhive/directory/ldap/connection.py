@@ -36,6 +36,8 @@ __all__ = ["Found", "LdapConnection", "ServerFailed", "describe", "frame_length"
 
 _SEQUENCE = 0x30
 _LENGTH_OCTETS = 4
+#: RFC 4511 §4.3: it ends in a NULL, where sansldap has a SEQUENCE.
+_UNBIND = bytes.fromhex("30 08 02 04 7fffffff 42 00")
 
 
 class ServerFailed(TemporaryFailure):
@@ -172,8 +174,7 @@ class LdapConnection(Protocol):
         """Take leave.  Nothing may be asked any more."""
         if self._lost is None and self._why is None:
             self._why = "the connection was closed"
-            self._client.unbind()
-            self._send()
+            self.transport.write(_UNBIND)
             self.transport.loseConnection()
 
     def abort(self, why: str) -> None:

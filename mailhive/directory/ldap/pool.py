@@ -185,7 +185,8 @@ class Pool:
         try:
             return await self._somewhere(request)
         finally:
-            self._slots.release()
+            # Not from here: all that wait may fail at once, each within the one before.
+            self.reactor.callLater(0, self._slots.release)
 
     async def close(self) -> None:
         """Close what is idle; the others follow when their requests have ended."""

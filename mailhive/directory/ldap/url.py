@@ -1,5 +1,6 @@
 """Where an LDAP server is (RFC 4516): of its URL, the scheme, host and port."""
 
+import re
 from ipaddress import ip_address
 from typing import Self
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from attrs import frozen
 __all__ = ["LdapUrl"]
 
 _PORTS = {"ldap": 389, "ldaps": 636}
+_HOST = re.compile(r"[A-Za-z0-9._:-]+", re.ASCII)
 
 
 @frozen
@@ -49,4 +51,5 @@ class LdapUrl:
 
 def _is_whole(text: str, netloc: str, host: str) -> bool:
     """Is the text nothing but scheme, host and port?"""
-    return text.partition("://")[2].rstrip("/") == netloc and "@" not in netloc and host.isascii()
+    whole = text.partition("://")[2].rstrip("/") == netloc and "@" not in netloc
+    return whole and _HOST.fullmatch(host) is not None
