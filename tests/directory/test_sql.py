@@ -1,18 +1,28 @@
-"""Directories in databases of others: the contract, on every kind, by the shipped examples."""
+"""Directories in databases of others: the contract, on every kind, by the shipped examples.
 
+And what becomes of questions when the database hangs, lies, or is not there.
+"""
+
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import apsw
 import pytest
+import pytest_twisted
 from argon2 import PasswordHasher
+from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from mailhive.config.load import load
 from mailhive.directory.database.provider import PROVIDER, SqlDirectory
+from mailhive.errors import TemporaryFailure
 from mailhive.testing.conformance.directory import PASSWORDS, PRINCIPALS, DirectoryConformance
 from mailhive.testing.database_servers import MariadbServer, PostgresqlServer
+from mailhive.testing.relay import Relay
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = (ROOT / "etc" / "directory-sql.sql").read_text(encoding="utf-8")
@@ -124,3 +134,159 @@ class TestMariadbDirectory(DirectoryConformance):
     @pytest.fixture
     def directory(self, tmp_path, opened, mariadb):
         return opened.cached(example("mysql", tmp_path, port=mariadb.port))
+
+
+def with_timeout(driver, tmp_path, port):
+    """The example, less patient; bare of its cache."""
+    changes = [('timeout = "5s"', 'timeout = "1s"')]
+    return example(driver, tmp_path, port=port, changes=changes)
+
+
+async def is_well(directory):
+    assert (await directory.authenticate("bob", PASSWORDS["bob"])).name == "bob"
+    assert await directory.recipients("nobody@elsewhere.example") == ()
+    return True
+
+
+async def fails(directory, lookups=1):
+    """Every question fails, and none is answered with nobody."""
+    for answer in [
+        answer
+        for _ in range(lookups)
+        for answer in (
+            directory.authenticate("bob", PASSWORDS["bob"]),
+            directory.principal("bob"),
+            directory.recipients("bob@example.org"),
+            directory.is_local_domain("example.org"),
+        )
+    ]:
+        with pytest.raises(TemporaryFailure):
+            await answer
+    return True
+
+
+async def recovers(directory, patience=20.0):
+    """It answers again, by itself, before long."""
+    end = reactor.seconds() + patience
+    while True:
+        try:
+            return await is_well(directory)
+        except TemporaryFailure:
+            assert reactor.seconds() < end
+            await deferLater(reactor, 0.1)
+
+
+class Failures:
+    """What every kind of server has to be survived; fixtures `server` and `driver`."""
+
+    @pytest_twisted.async_yield_fixture
+    async def relay(self, server):
+        relay = Relay(reactor, server.port)
+        yield relay
+        await relay.close()
+
+    @pytest.fixture
+    def relayed(self, driver, relay, tmp_path, opened):
+        return opened.bare(with_timeout(driver, tmp_path, relay.port))
+
+    @pytest.fixture
+    def directory(self, driver, server, tmp_path, opened):
+        return opened.bare(with_timeout(driver, tmp_path, server.port))
+
+    @pytest.mark.parametrize("mode", ["refuse", "silent", "cut", "garbage", "drip", "endless"])
+    @ensureDeferred
+    async def test_a_network_or_server_that_misbehaves(self, relayed, relay, mode):
+        assert await is_well(relayed)
+        relay.mode = mode
+        if mode != "refuse":
+            assert await fails(relayed)  # by connections that were open
+        relay.cut_all()
+        assert await fails(relayed)  # by new ones
+        relay.mode = "pass"
+        relay.cut_all()
+        assert await recovers(relayed)
+
+    @pytest.mark.parametrize("mode", ["refuse", "silent", "cut", "garbage", "drip", "endless"])
+    @ensureDeferred
+    async def test_one_that_misbehaves_from_the_start(self, relayed, relay, mode):
+        relay.mode = mode
+        assert await fails(relayed, 3)
+        relay.mode = "pass"
+        relay.cut_all()
+        assert await recovers(relayed)
+
+    @ensureDeferred
+    async def test_connections_that_were_lost_are_replaced_unnoticed(self, relayed, relay):
+        await gatherResults([relayed.principal("bob") for _ in range(20)])
+        assert len(relay.connections) > 1
+        relay.cut_all()
+        await deferLater(reactor, 0.1)
+        for _ in range(3):
+            assert await is_well(relayed)
+
+    @ensureDeferred
+    async def test_a_server_that_hangs(self, directory, server):
+        assert await is_well(directory)
+        server.suspend()
+        try:
+            assert await fails(directory, 10)
+            assert await fails(directory)
+        finally:
+            server.resume()
+        assert await recovers(directory)
+
+    @pytest.mark.parametrize("how", [signal.SIGKILL, None])
+    @ensureDeferred
+    async def test_a_server_that_is_restarted(self, directory, server, how):
+        assert await is_well(directory)
+        await deferToThread(server.stop, how)
+        assert await fails(directory)
+        await deferToThread(server.start)
+        assert await recovers(directory)
+
+    @ensureDeferred
+    async def test_questions_beyond_the_bounds_fail_at_once(self, relayed, relay):
+        relay.mode = "silent"
+        answers = [relayed.principal("bob") for _ in range(1200)]
+        refused = [answer for answer in answers if answer.called]
+        assert len(refused) == 190
+        for answer in answers:
+            with pytest.raises(TemporaryFailure):
+                await answer
+        relay.mode = "pass"
+        relay.cut_all()
+        assert await recovers(relayed)
+
+    @ensureDeferred
+    async def test_a_query_that_is_wrong_or_answers_too_much(
+        self, driver, server, tmp_path, opened
+    ):
+        right = "SELECT name FROM emails WHERE address = :address"
+        too_much = "SELECT a.name FROM emails a, emails b, emails c, emails d, emails e"
+        for wrong in (
+            "SELECT nothing FROM emails WHERE address = :address",
+            f"{too_much} WHERE :address <> ''",
+        ):
+            settings = example(driver, tmp_path, port=server.port, changes=[(right, wrong)])
+            directory = opened.bare(settings)
+            for _ in range(2):
+                with pytest.raises(TemporaryFailure):
+                    await directory.recipients("bob@example.org")
+            assert await directory.principal("bob")
+
+    @ensureDeferred
+    async def test_a_wrong_password_of_ours(self, driver, server, tmp_path, opened):
+        changes = [("mailhive-secret", "wrong-secret")]
+        settings = example(driver, tmp_path, port=server.port, changes=changes)
+        assert await fails(opened.bare(settings))
+
+
+class TestPostgresqlFailures(Failures):
+    driver = pytest.fixture(lambda self: "postgresql")
+    server = pytest.fixture(lambda self, postgresql: postgresql)
+
+
+@pytest.mark.system
+class TestMariadbFailures(Failures):
+    driver = pytest.fixture(lambda self: "mysql")
+    server = pytest.fixture(lambda self, mariadb: mariadb)

@@ -15,8 +15,6 @@ from mailhive.model.principal import Principal
 
 __all__ = ["SqlHoldings"]
 
-#: Rows of an answer: addresses of a principal, members of a list.
-_MOST_ROWS = 10_000
 _LONGEST = 1_000  # characters of a name or address that the database is asked for
 _LONGEST_NAME = 255
 _LONGEST_TEXT = 10_000  # characters of a value
@@ -136,7 +134,7 @@ class SqlHoldings:
         if not all(map(_can_be_asked, values.values())):
             return []
         try:
-            return self._database.query(self._queries[query], values, _MOST_ROWS)
+            return self._database.query(self._queries[query], values)
         except QueryFailed as error:
             raise type(error)(f"query {query.replace('_', '-')}: {error}") from error
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 import pymysql
-from pymysql.cursors import SSDictCursor
+from pymysql.cursors import DictCursor
 
-from mailhive.directory.database.pool import Lost, QueryFailed, Row, TooManyRows
+from mailhive.directory.database.pool import MOST_ROWS, Lost, QueryFailed, Row, TooManyRows
 from mailhive.directory.database.settings import SqlSettings
 
 __all__ = ["MysqlDatabase"]
@@ -41,7 +41,9 @@ class MysqlDatabase:
                 autocommit=True,
                 read_timeout=max(1, int(settings.timeout)),
                 write_timeout=max(1, int(settings.timeout)),
-                cursorclass=SSDictCursor,  # reads row by row
+                cursorclass=DictCursor,
+                # The driver holds an answer whole, so that the server has to keep it short.
+                init_command=f"SET SESSION sql_select_limit = {MOST_ROWS + 1}",
                 defer_connect=True,
                 **_tls(settings),
             )
@@ -51,23 +53,17 @@ class MysqlDatabase:
             self._shared.close()
             raise
 
-    def query(self, sql: str, values: dict[str, str], limit: int) -> list[Row]:
+    def query(self, sql: str, values: dict[str, str]) -> list[Row]:
         try:
-            cursor = self._connection.cursor()
-            cursor.execute(sql, values)
-            rows: list[Any] = []
-            while (row := cursor.fetchone()) is not None:
-                rows.append(row)
-                if len(rows) > limit:
-                    self.tear()  # closing the cursor would read all that there is
-                    raise TooManyRows(f"more than {limit} rows")
-            cursor.close()
-        except QueryFailed:
-            raise
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql, values)
+                rows: Any = cursor.fetchall()
         except Exception as error:  # a server that talks nonsense causes all kinds
             if self._connection.open and isinstance(error, _OF_QUERIES):
                 raise QueryFailed(_text(error)) from error
             raise Lost(_text(error)) from error
+        if len(rows) > MOST_ROWS:
+            raise TooManyRows
         return [{name.lower(): value for name, value in row.items()} for row in rows]
 
     def close(self) -> None:

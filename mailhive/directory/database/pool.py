@@ -21,10 +21,12 @@ from twisted.python.threadpool import ThreadPool
 
 from mailhive.errors import TemporaryFailure
 
-__all__ = ["Connect", "IDatabase", "Lost", "Pool", "QueryFailed", "Row", "TooManyRows"]
+__all__ = ["MOST_ROWS", "Connect", "IDatabase", "Lost", "Pool", "QueryFailed", "Row", "TooManyRows"]
 
 #: Lookups that may wait for a connection.
 _WAITING = 1_000
+#: Rows of an answer: addresses of a principal, members of a list.
+MOST_ROWS = 10_000
 
 Row = dict[str, Any]
 
@@ -40,12 +42,18 @@ class Lost(QueryFailed):
 class TooManyRows(Lost):
     """The answer is longer than any sensible one; it was not read to its end."""
 
+    def __init__(self, message: str = f"more than {MOST_ROWS} rows") -> None:
+        super().__init__(message)
+
 
 class IDatabase(Protocol):
     """A connection of some driver.  `query` and `close` are called by one thread at a time."""
 
-    def query(self, sql: str, values: dict[str, str], limit: int) -> list[Row]:
-        """The rows of an answer, by the lower-case names of their columns; `QueryFailed`."""
+    def query(self, sql: str, values: dict[str, str]) -> list[Row]:
+        """The rows of an answer, by the lower-case names of their columns.
+
+        `QueryFailed`, `Lost`, or `TooManyRows` beyond `MOST_ROWS`.
+        """
 
     def close(self) -> None:
         """Close it; raises nothing."""

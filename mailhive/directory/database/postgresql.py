@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from mailhive.directory.database.pool import Lost, QueryFailed, Row, TooManyRows
+from mailhive.directory.database.pool import MOST_ROWS, Lost, QueryFailed, Row, TooManyRows
 from mailhive.directory.database.settings import SqlSettings
 
 __all__ = ["PostgresqlDatabase"]
@@ -37,15 +37,15 @@ class PostgresqlDatabase:
             self.close()
             raise
 
-    def query(self, sql: str, values: dict[str, str], limit: int) -> list[Row]:
+    def query(self, sql: str, values: dict[str, str]) -> list[Row]:
         rows: list[Any] = []
         try:
             with self._connection.cursor() as cursor:
                 for row in cursor.stream(sql, values):
                     rows.append(row)
-                    if len(rows) > limit:
-                        self._connection.close()
-                        raise TooManyRows(f"more than {limit} rows")
+                    if len(rows) > MOST_ROWS:
+                        self._connection.close()  # or all that there is would be read
+                        raise TooManyRows
         except QueryFailed:
             raise
         except Exception as error:  # a server that talks nonsense causes all kinds

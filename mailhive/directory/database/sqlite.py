@@ -4,7 +4,7 @@ from pathlib import Path
 
 import apsw
 
-from mailhive.directory.database.pool import QueryFailed, Row, TooManyRows
+from mailhive.directory.database.pool import MOST_ROWS, QueryFailed, Row, TooManyRows
 
 __all__ = ["SqliteDatabase"]
 
@@ -16,16 +16,16 @@ class SqliteDatabase:
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         self._connection.set_busy_timeout(max(1, int(timeout * 1000)))
 
-    def query(self, sql: str, values: dict[str, str], limit: int) -> list[Row]:
+    def query(self, sql: str, values: dict[str, str]) -> list[Row]:
         try:
             cursor = self._connection.cursor()
             rows: list[Row] = []
             for row in cursor.execute(sql, values):
                 names = [column[0].lower() for column in cursor.get_description()]
                 rows.append(dict(zip(names, row, strict=True)))
-                if len(rows) > limit:
+                if len(rows) > MOST_ROWS:
                     cursor.close(True)
-                    raise TooManyRows(f"more than {limit} rows")
+                    raise TooManyRows
             return rows
         except apsw.Error as error:
             raise QueryFailed(str(error)) from error
