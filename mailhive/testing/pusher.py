@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.task import Clock, deferLater
 
@@ -86,6 +86,18 @@ class Pusher:
     async def stop(self) -> None:
         """End as the daemon does."""
         await gatherResults([self.push.stopService(), self._fetcher.close()])
+
+    async def crash(self) -> None:
+        """End in the midst of whatever is under way, of which nothing more is written down."""
+        self.push.running = 0
+        self.push._rounds.stop()
+        for courier in self.push._couriers.values():
+            work = courier.end()
+            if work is not None:
+                work.cancel()
+        await gatherResults(
+            [Deferred.fromCoroutine(self.push._file.close()), self._fetcher.close()]
+        )
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that happens by itself; AssertionError when it does not."""
