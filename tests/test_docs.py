@@ -7,6 +7,7 @@ import pytest
 
 from mailhive.config.load import load
 from mailhive.config.reference import reference
+from mailhive.testing.certificates import make_certificate
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,3 +42,36 @@ def test_readme_states_the_shipped_passwords() -> None:
     settings = load(ROOT / "etc/mailhive.toml").settings
     for principal in settings.directory["memory"].settings.principals:
         assert f"| `{principal.name}` | `{principal.secret}` | `{principal.email[0]}` |" in readme
+
+
+BASE = """
+[jmap]
+directory = "memory"
+[directory.memory]
+type = "memory"
+"""
+LISTENER = '[server.listener.jmap]\nbind = "127.0.0.1:0"\nprotocol = "jmap"\n'
+
+
+def deployment_examples() -> list[str]:
+    """The settings that docs/deployment.md and the examples for proxies show."""
+    text = (ROOT / "docs/deployment.md").read_text("utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    for path in (ROOT / "contrib/nginx/mailhive.conf", ROOT / "contrib/haproxy/haproxy.cfg"):
+        lines = path.read_text("utf-8").splitlines()
+        examples.append("\n".join(line[4:] for line in lines if line.startswith("#   ")))
+    return examples
+
+
+@pytest.mark.parametrize("example", deployment_examples())
+def test_deployment_examples_load(example: str, tmp_path: Path) -> None:
+    made = make_certificate("localhost")
+    for name in re.findall(r'"/etc/ssl/([^"]+)"', example):
+        content = made.private_key if name.endswith(".key") else made.certificate
+        (tmp_path / name).write_bytes(content)
+    example = example.replace("/etc/ssl/", "")
+    if "listener" not in example:
+        example += LISTENER
+    path = tmp_path / "mailhive.toml"
+    path.write_text(example + BASE)
+    assert load(path).settings.server.listener
