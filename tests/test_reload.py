@@ -3,6 +3,7 @@
 import signal
 import smtplib
 import time
+from http.client import HTTPConnection
 
 import pytest
 from pytest_twisted import ensureDeferred
@@ -197,12 +198,21 @@ def test_hangup(tmp_path):
         client = smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=20)
         client.ehlo()
         client.mail("<>")
+        browser = HTTPConnection("127.0.0.1", daemon.http_port, timeout=20)
+        browser.request("GET", "/")
+        answer = browser.getresponse()
+        answer.read()
+        assert answer.headers["X-Of"] is None
         assert client.rcpt("eve@example.org")[0] == 550
         before = config.read_text()
-        config.write_text(before + EVE)
+        config.write_text(before + EVE + '[jmap.http]\nheaders = ["X-Of: the reload"]\n')
         daemon.send_signal(signal.SIGHUP)
         wait_for("Configuration reloaded; changed: directory.memory.principals[2]", daemon)
         assert client.rcpt("eve@example.org")[0] == 250
+        browser.request("GET", "/")
+        answer = browser.getresponse()
+        answer.read()
+        assert answer.headers["X-Of"] == "the reload"
 
         config.write_text(before + EVE + "unknown = 1\n")
         daemon.send_signal(signal.SIGHUP)
@@ -215,3 +225,4 @@ def test_hangup(tmp_path):
         wait_for("Configuration reloaded; changed: directory.memory.principals[2]", daemon, 2)
         assert client.rcpt("eve@example.org")[0] == 550
         client.quit()
+        browser.close()

@@ -1,5 +1,7 @@
 """The `jmap` listener: settings, and the site made of them."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from attrs import field, frozen
@@ -9,6 +11,7 @@ from zope.interface import implementer
 
 from mailhive.auth.chain import Chain
 from mailhive.config.fields import doc
+from mailhive.config.settings import Settings
 from mailhive.config.units import Duration, Size
 from mailhive.http.cors import Cors
 from mailhive.http.forwarded import Proxies
@@ -101,7 +104,7 @@ class JmapListener:
             websocket=jmap.websocket,
             disabled=jmap.disabled_capabilities,
         )
-        return JmapSite(
+        site = JmapSite(
             {API.encode(): ApiResource(routes)},
             routes.app.resource(),
             name=name,
@@ -117,6 +120,14 @@ class JmapListener:
             max_connections=settings.max_connections,
             max_connections_per_address=settings.max_connections_per_address,
         )
+        services.reloads.add(partial(_new_headers, site), "jmap.http")
+        return site
+
+
+def _new_headers(site: JmapSite, settings: Settings) -> Callable[[], None]:
+    """What a reload changes (`mailhive.reload`)."""
+    http = settings.jmap.http
+    return partial(site.change_headers, http.headers, Cors(http.origins))
 
 
 def _prefix(url_prefix: str | None, base_url: str | None) -> str | None:

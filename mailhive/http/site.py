@@ -104,14 +104,9 @@ class JmapSite(Site):
         self.name = name
         self.channels: set[Channel] = set()
         self._resources = resources
-        self._headers = [
-            (name.lower().encode(), name.encode(), completed(name, value).encode())
-            for name, value in headers
-        ]
-        self._cors = cors or Cors()
         self.proxies = proxies or Proxies()
         self.wiretap = wiretap
-        self.bad_request = self._bad_request()
+        self.change_headers(headers, cors or Cors())
         self._request_timeout = request_timeout
         self._minimum_rate = minimum_rate
         self._max_connections = max_connections
@@ -119,6 +114,15 @@ class JmapSite(Site):
         self._per_network: Counter[str] = Counter()
         self._before_drain = before_drain
         self._drained: Deferred[None] | None = None
+
+    def change_headers(self, headers: Iterable[tuple[str, str]], cors: Cors) -> None:
+        """Add these to every answer from now on."""
+        self._headers = [
+            (name.lower().encode(), name.encode(), completed(name, value).encode())
+            for name, value in headers
+        ]
+        self._cors = cors
+        self.bad_request = self._bad_request()
 
     def acceptableProtocols(self) -> list[bytes]:
         """Not HTTP/2: twisted.web's is slower, and bodies there have no flow of their own."""

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import globalLogPublisher
 from zope.interface import implementer
@@ -22,6 +22,7 @@ from mailhive.jmap.capabilities import TICKET, WEBSOCKET
 from mailhive.model.networks import Networks
 from mailhive.model.principal import Principal
 from mailhive.registry import provider
+from mailhive.reload import Reloads
 
 
 @implementer(IAuthenticationStrategy)
@@ -56,6 +57,7 @@ class Services:
     strategies: tuple = (Tokens(),)
     hub: object = None
     tickets: object = None
+    reloads: Reloads = field(factory=lambda: Reloads(None, None, None))
 
     def offload(self, fn, *args):
         return maybeDeferred(fn, *args)
