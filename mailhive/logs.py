@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from signal import SIGUSR1, getsignal, signal
 from typing import Any
 
 from twisted.logger import FileLogObserver, ILogObserver, formatEvent
@@ -51,11 +52,16 @@ def _value(value: Any) -> Any:
     return str(value)
 
 
-def json_observer(twistd: Mapping[str, Any]) -> ILogObserver:
-    """Writes lines of JSON where the options of twistd would have the log be written."""
+def json_observer(twistd: Mapping[str, Any], reactor: Any) -> ILogObserver:
+    """Writes lines of JSON where the options of twistd would have the log be written.
+
+    As with twistd, SIGUSR1 begins a new file.
+    """
     name = twistd.get("logfile")
     if name == "-" or (twistd.get("nodaemon") and not name):
         file: Any = sys.stdout
     else:
         file = LogFile.fromFullPath(name or "twistd.log")
+        if not getsignal(SIGUSR1):
+            signal(SIGUSR1, lambda *_: reactor.callFromThread(file.rotate))
     return FileLogObserver(file, json_line)

@@ -55,7 +55,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     parent = _Root()
     twistd: Any = getattr(options, "parent", None)
     if options.loaded.settings.log.format == "json" and twistd and not twistd.get("syslog"):
-        parent.observer = json_observer(twistd)
+        parent.observer = json_observer(twistd, reactor)
     daemon.setServiceParent(parent)
     return parent
 

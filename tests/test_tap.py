@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -253,3 +254,23 @@ def test_a_log_of_json_lines(config: Path) -> None:
     assert any("FROM:<bob@example.org>" in event["dump"] for event in told)
     assert "AUTH PLAIN [redacted]" in [event["dump"] for event in told]
     assert "d29uZGVybGFuZA" not in daemon.log
+
+
+def test_a_file_of_json_lines_is_rotated(config: Path, tmp_path: Path) -> None:
+    config.write_text(config.read_text() + '[log]\nformat = "json"\n')
+    log = tmp_path / "mail.log"
+    options = [f"--logfile={log}", *command(config)[1:]]
+    notified = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(notified)
+        receiver.settimeout(30)
+        environ = os.environ | {"NOTIFY_SOCKET": notified}
+        with Running([str(TWISTD), *options], config.parent, env=environ) as daemon:
+            assert receiver.recv(100) == b"READY=1"
+            daemon.process.send_signal(signal.SIGUSR1)
+            while not (tmp_path / "mail.log.1").exists():
+                time.sleep(0.02)
+            daemon.stop()
+    before, after = (tmp_path / "mail.log.1").read_text(), log.read_text()
+    assert any(json.loads(line).get("protocol") == "smtp" for line in before.splitlines())
+    assert "Server Shut Down" in json.loads(after.splitlines()[-1])["message"]

@@ -11,6 +11,7 @@ ping either is cut.
 
 from typing import Any
 
+from attrs import define
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -58,6 +59,17 @@ _UNSUPPORTED_DATA = 1003
 _POLICY_VIOLATION = 1008
 
 
+@define
+class _Message:
+    """What became of a message."""
+
+    id: str
+    began: float
+    status: int = 200
+    methods: tuple[str, ...] = ()
+    answer: bytes = b""
+
+
 @implementer(IPushProducer)
 class JmapSocket(WebSocketServerProtocol):
     """One connection; `ended` fires when it is lost."""
@@ -74,6 +86,7 @@ class JmapSocket(WebSocketServerProtocol):
         self._principal = principal
         self._subscription: Any = None  # push.hub.Subscription
         self._turn = 0  # of enabling and disabling push
+        self._messages = 0  # that came
         self._running = 0  # messages that are being answered
         self._ending = False
         self._full = False  # the connection takes no more
@@ -120,26 +133,31 @@ class JmapSocket(WebSocketServerProtocol):
     # Messages
 
     async def _answer(self, raw: bytes) -> None:
+        self._messages += 1
+        done = _Message(f"{self._request.id}.{self._messages}", self.factory.reactor.seconds())
         name = None
         try:
             value = await self._decode(raw)
             name = request_id(value)
             match read_message(value):
                 case PushEnable() as enable:
+                    done.methods = ("WebSocketPushEnable",)
                     await self._enable(enable)
                 case PushDisable():
+                    done.methods = ("WebSocketPushDisable",)
                     self._unsubscribe()
                 case call:
                     with self._api.request_slots.taken_by(self._principal.name):
-                        began = self.factory.reactor.seconds()
                         reply = await self._api.answer(self._principal, call, response_head(name))
-                        self._log_call(began, len(raw), reply)
-                        self._send_text(reply.body)
+                    done.answer, done.methods = reply.body, reply.methods
         except Exception as error:
-            self._send_text(encode_error(self._explain(error), name))
-        finally:
-            self._running -= 1
-            self._end_if_idle()
+            problem = self._explain(error, done.id)
+            done.status, done.answer = problem.status, encode_error(problem, name)
+        self._log_message(done, len(raw))
+        if done.answer:
+            self._send_text(done.answer)
+        self._running -= 1
+        self._end_if_idle()
 
     async def _decode(self, raw: bytes) -> Any:
         if len(raw) <= LARGE:
@@ -152,32 +170,33 @@ class JmapSocket(WebSocketServerProtocol):
             self._decoding = False
             self._hold_or_release()
 
-    def _explain(self, error: Exception) -> RequestError:
+    def _explain(self, error: Exception, message_id: str) -> RequestError:
         if isinstance(error, RequestError):
             return error
         if isinstance(error, TemporaryFailure):
             return RequestError(
                 None, "The server cannot answer this now; try again later.", status=503
             )
-        _log.failure("request {request} failed", request=self._request.id)
+        _log.failure("request {request} failed", request=message_id)
         return RequestError(None, "The server failed to answer this request.", status=500)
 
     def _broken(self, failure: Failure) -> None:
         _log.failure("request {request} failed", failure, request=self._request.id)
         self._fail_connection(self.CLOSE_STATUS_CODE_INTERNAL_ERROR, "the server failed")
 
-    def _log_call(self, began: float, octets_in: int, reply: Any) -> None:
+    def _log_message(self, done: "_Message", octets_in: int) -> None:
         _log.info(
-            "{peer} {request} {account} WebSocket {milliseconds} ms "
+            "{peer} {request} {account} WebSocket {status} {milliseconds} ms "
             "in {octets_in} out {octets_out} {methods}",
             listener=self._request.site.name,
-            request=self._request.id,
+            request=done.id,
             peer=self._request.peer,
             account=self._principal.name,
-            milliseconds=round((self.factory.reactor.seconds() - began) * 1000, 1),
+            status=done.status,
+            milliseconds=round((self.factory.reactor.seconds() - done.began) * 1000, 1),
             octets_in=octets_in,
-            octets_out=len(reply.body),
-            methods=" ".join(reply.methods),
+            octets_out=len(done.answer),
+            methods=" ".join(done.methods),
         )
 
     def _send_text(self, text: bytes) -> None:

@@ -101,3 +101,28 @@ async def test_what_is_said_is_told_to_a_wiretap(world: Any, events_of: Any) -> 
     assert dumps[6].startswith("> GET /jmap/eventsource?types=*&closeafter=no&ping=0 HTTP/1.0\n")
     assert dumps[8] == "< : here are your events\n\n"
     assert "wonderland" not in "".join(dumps)
+
+
+@pytest_twisted.ensureDeferred
+async def test_each_message_has_its_line_in_the_log(world: Any, events: Any) -> None:
+    client = await world.open()
+    for message in (
+        world.echo("c"),
+        {"@type": "WebSocketPushEnable", "dataTypes": None},
+        {"@type": "WebSocketPushDisable"},
+        {"@type": "Nonsense"},
+    ):
+        client.say(message)
+        if message["@type"] in ("Request", "Nonsense"):
+            await client.hear()
+    first, *rest = events
+    name = first["request"].removesuffix(".1")
+    assert (first["account"], first["peer"], first["listener"]) == ("alice", "127.0.0.1", "jmap")
+    assert first["octets_out"] > 0
+    seen = [(event["request"], event["status"], event["methods"]) for event in (first, *rest)]
+    assert seen == [
+        (f"{name}.1", 200, "Core/echo"),
+        (f"{name}.2", 200, "WebSocketPushEnable"),
+        (f"{name}.3", 200, "WebSocketPushDisable"),
+        (f"{name}.4", 400, ""),
+    ]
