@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_twisted
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -47,9 +47,10 @@ TYPES = sorted(name.partition("/")[0] for name in METHODS if name.endswith("/cha
 KINDS = ("created", "updated", "destroyed")
 QUERIED = sorted(name.partition("/")[0] for name in METHODS if name.endswith("/queryChanges"))
 
+ALICE = ("alice@example.org", "a@example.org")
 PRINCIPALS = (
     Principal("staff", type="group", emails=("staff@example.org",)),
-    Principal("alice", emails=("alice@example.org", "a@example.org"), member_of=("staff",)),
+    Principal("alice", emails=ALICE, member_of=("staff",)),
     Principal("bob", emails=("bob@example.org",), member_of=("staff",)),
 )
 ADDRESSES = ("alice@example.org", "bob@example.org", "staff@example.org")
@@ -129,6 +130,7 @@ happenings = st.one_of(
         after=st.sampled_from(["keep", "update", "destroy"]),
     ),
     happening("cancel", hand=choices, submissions=some),
+    happening("readdress", emails=st.permutations(ALICE)),
     happening("destroy_submissions", hand=choices, submissions=some),
 )
 
@@ -155,9 +157,10 @@ def tour(hand: int) -> list[list[Any]]:
         ("destroy_submissions", {"submissions": [-1]}),
         ("destroy_emails", {"doomed": [-1]}),
     ]
-    return [
+    days: list[list[Any]] = [
         [(name, {"hand": hand, **rest}) for name, rest in day] for day in (first, second, third)
     ]
+    return [*days, [("readdress", {"emails": ALICE[::-1]})]]
 
 
 class Hand(NamedTuple):
@@ -173,6 +176,7 @@ class World:
 
     directory: Path
     lives: int = 0
+    principals: tuple[Principal, ...] = PRINCIPALS
     stores: LocalStores = field(init=False)
     hands: list[Hand] = field(init=False)
     smtp: Any = field(init=False)  # IListeningPort
@@ -185,7 +189,7 @@ class World:
     async def start(self) -> None:
         self.place.mkdir(parents=True, exist_ok=True)
         self.stores = LocalStores.start(self.place, reactor)
-        users = [await self.stores.user(principal) for principal in PRINCIPALS][1:]
+        users = [await self.stores.user(principal) for principal in self.principals][1:]
         self.hands = [
             hand
             for user in users
@@ -353,6 +357,15 @@ class World:
         ids = self.of(own, "EmailSubmission", submissions)
         update = {submission_id: {"undoStatus": "canceled"} for submission_id in ids}
         await self.call(own, "EmailSubmission/set", update=update)
+
+    async def readdress(self, emails: list[str]) -> None:
+        """The directory gives Alice another primary address."""
+        staff, alice, bob = self.principals
+        self.principals = (staff, evolve(alice, emails=tuple(emails)), bob)
+        self.stores.directory.put(*self.principals)
+        for number, hand in enumerate(self.hands):
+            [principal] = [p for p in self.principals if p.name == hand.user.principal.name]
+            self.hands[number] = hand._replace(user=evolve(hand.user, principal=principal))
 
     async def destroy_submissions(self, hand: int, submissions: list[int]) -> None:
         own = self.hand(hand)
