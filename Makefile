@@ -35,13 +35,13 @@ clean:
 
 .venv/.installed: $(SOURCES)
 	$(PYTHON) -m venv .venv
-	$(PIP) install --quiet --editable .
+	$(PIP) install --quiet --use-pep517 --editable .
 	touch $@
 
 .venv/.installed-test: .venv/.installed
-	$(PIP) install --quiet --editable '.[test]'
+	$(PIP) install --quiet --use-pep517 --editable '.[test]'
 	touch $@
 
 .venv/.installed-lint: .venv/.installed
-	$(PIP) install --quiet --editable '.[test,lint]'
+	$(PIP) install --quiet --use-pep517 --editable '.[test,lint]'
 	touch $@
