@@ -35,6 +35,8 @@ __all__ = ["Courier", "Depot", "host_of"]
 _REST = 30.0
 #: Octets of an answer that are read, and not looked at.
 _MAX_ANSWER = 16_384
+#: Milliseconds in which a verification code has to come back.
+_UNVERIFIED = 86_400_000
 _GONE = (404, 410)  # RFC 8030 §7.3
 _TOO_MUCH = 429
 
@@ -71,6 +73,7 @@ class Courier:
     _busy: bool = False
     _again: bool = False
     _ended: bool = False
+    _troubled: bool = False  # a provider of ours fails
     _log = Logger()
 
     def nudge(self) -> None:
@@ -99,10 +102,13 @@ class Courier:
             while self._again and not self._ended:
                 self._again = False
                 pause = await self._step()
+                self._troubled = False
         except CancelledError:
             self._ended = True
         except MailhiveError as error:
-            self._log.warn("Push {id} waits: {why}", id=self.subscription_id, why=str(error))
+            if not self._troubled:  # say it once
+                self._log.warn("Push {id} waits: {why}", id=self.subscription_id, why=str(error))
+            self._troubled = True
         except Exception:
             self._log.failure("Push {id} failed", Failure(), id=self.subscription_id)
         finally:
@@ -129,8 +135,8 @@ class Courier:
         if principal is None:
             await self._destroy(entry, "its user cannot log in by that credential any more")
             return None
-        if entry.subscription.expires <= self._now():
-            await self._destroy(entry, "it has expired")
+        if (over := _why_over(entry, self._now())) is not None:
+            await self._destroy(entry, over)
             return None
         if entry.state == "verified":
             await self._listen(entry, principal)
@@ -260,6 +266,14 @@ class Courier:
 
     def _now(self) -> int:
         return int(self._depot.clock.seconds() * 1000)
+
+
+def _why_over(entry: Entry, now: int) -> str | None:
+    if entry.subscription.expires <= now:
+        return "it has expired"
+    if entry.state == "sent" and (entry.succeeded_at or 0) + _UNVERIFIED <= now:
+        return "its code has not come back"
+    return None
 
 
 def host_of(url: str) -> str:

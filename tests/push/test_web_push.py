@@ -289,6 +289,22 @@ async def test_subscriptions_end(server: LocalUser, pusher: Pusher, service: Pus
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_code_that_never_comes_back(
+    server: LocalUser, pusher: Pusher, service: PushService
+) -> None:
+    wanted = {"deviceClientId": "d", "url": service.url("d")}
+    await pusher.known_to(server).call("PushSubscription/set", create={"p": wanted})
+    await service.next()
+    await pusher.until(lambda: not pusher.entry().is_new)
+    pusher.clock.advance(86_000)
+    await settled()
+    assert pusher.entries()
+    pusher.clock.pump([10.0] * 100)
+    await pusher.until(lambda: not pusher.entries())
+    assert len(service.received) == 1
+
+
+@pytest_twisted.ensureDeferred
 async def test_subscriptions_go_with_their_user(
     stores: LocalStores, server: LocalUser, pusher: Pusher, service: PushService
 ) -> None:
