@@ -17,9 +17,19 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
+from mailhive.config.fields import FilePath
 from mailhive.config.load import load
+from mailhive.config.units import Duration
 from mailhive.directory.database.provider import PROVIDER, SqlDirectory
+from mailhive.directory.database.settings import (
+    ColumnSettings,
+    OptionSettings,
+    PoolSettings,
+    QuerySettings,
+    SqlSettings,
+)
 from mailhive.errors import TemporaryFailure
+from mailhive.model.principal import Principal
 from mailhive.testing.conformance.directory import PASSWORDS, PRINCIPALS, DirectoryConformance
 from mailhive.testing.database_servers import MariadbServer, PostgresqlServer
 from mailhive.testing.relay import Relay
@@ -290,3 +300,180 @@ class TestPostgresqlFailures(Failures):
 class TestMariadbFailures(Failures):
     driver = pytest.fixture(lambda self: "mysql")
     server = pytest.fixture(lambda self, mariadb: mariadb)
+
+
+@pytest.fixture
+def sqlite(tmp_path, opened):
+    """A function: a database that a script makes, and the directory of queries on it."""
+
+    def make(script, query, **more):
+        connection = apsw.Connection(str(tmp_path / "accounts.sqlite3"))
+        connection.execute(script)
+        connection.close()
+        path = FilePath(tmp_path / "accounts.sqlite3")
+        more.setdefault("columns", ColumnSettings(email="mail"))
+        settings = SqlSettings(driver="sqlite", path=path, query=QuerySettings(**query), **more)
+        assert list(settings.problems()) == []
+        return opened.bare(settings)
+
+    return make
+
+
+USERS = "CREATE TABLE users (name, secret, type, quota, mail, enabled, members_may);"
+QUERIES = {
+    "name": "SELECT * FROM users WHERE name = :name COLLATE NOCASE",
+    "recipients": "SELECT name FROM users WHERE mail = :address COLLATE NOCASE",
+    "domains": "SELECT 1 FROM users WHERE mail LIKE '%@' || :domain",
+}
+
+
+@ensureDeferred
+async def test_a_table_that_was_there_before(sqlite):
+    secret = CHEAP.hash("secret")
+    directory = sqlite(
+        "CREATE TABLE users (login, pw, mail, mb, on_);"
+        f"INSERT INTO users VALUES ('Eve', '{secret}', 'Eve@Bücher.example', '5', 1);"
+        f"INSERT INTO users VALUES ('off', '{secret}', 'off@x.example', 0, 0);"
+        "INSERT INTO users VALUES ('eve2', NULL, NULL, NULL, NULL);",
+        {
+            "name": "SELECT login, pw AS p, mail, mb * 1000000 AS q, on_ FROM users"
+            " WHERE lower(login) = :name",
+            "recipients": "SELECT login FROM users WHERE lower(mail) = :address",
+            "domains": "SELECT 1 FROM users WHERE lower(mail) LIKE '%@' || :domain",
+        },
+        columns=ColumnSettings(name="LOGIN", secret="p", email="mail", quota="q", enabled="on_"),
+    )
+    eve = Principal("Eve", emails=("Eve@Bücher.example",), quota=5_000_000)
+    assert await directory.principal("EVE") == eve
+    assert await directory.authenticate("eve", "secret") == eve
+    assert await directory.authenticate("eve@xn--bcher-kva.example", "secret") == eve
+    assert await directory.recipients("eve+x@bücher.example") == (eve,)
+    assert await directory.is_local_domain("Bücher.example")
+    assert not await directory.is_local_domain("%")
+    assert await directory.principal("eve2") == Principal("eve2")
+    assert await directory.authenticate("eve2", "") is None
+    off = await directory.principal("off")
+    assert not off.enabled
+    assert await directory.authenticate("off", "secret") is None
+    assert await directory.recipients("off@x.example") == (off,)
+
+
+@ensureDeferred
+async def test_a_collation_that_is_generous_does_not_make_two_of_one(sqlite):
+    directory = sqlite(
+        f"{USERS} INSERT INTO users (name, secret) VALUES ('chloé', '{CHEAP.hash('x')}');",
+        QUERIES | {"name": "SELECT * FROM users WHERE :name IN (name, 'chloe', 'chloé ')"},
+    )
+    assert (await directory.authenticate("chloé", "x")).name == "chloé"
+    for other in ("chloe", "chloé "):
+        assert await directory.authenticate(other, "x") is None
+        assert await directory.principal(other) is None
+
+
+@pytest.mark.parametrize("secret", ["x", "!", "$y$j9T$a$b", "{PLAIN}x", "{SSHA}?", ""])
+@ensureDeferred
+async def test_secrets_have_to_say_what_they_are(sqlite, secret):
+    directory = sqlite(
+        f"{USERS} INSERT INTO users (name, secret) VALUES ('a', '{secret}');", QUERIES
+    )
+    for password in ("x", "", secret):
+        found = await directory.authenticate("a", password)
+        assert (found is not None) == (secret == "{PLAIN}x" and password == "x")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"type": "'robot'"},
+        {"quota": "-1"},
+        {"quota": "'much'"},
+        {"members_may": "'all'"},
+        {"secret": "x'ff'"},
+        {"mail": "printf('%.*c', 20000, 'x')"},
+    ],
+)
+@ensureDeferred
+async def test_answers_that_make_no_sense_are_failures(sqlite, values):
+    columns, given = ", ".join(values), ", ".join(values.values())
+    directory = sqlite(
+        f"{USERS} INSERT INTO users (name, {columns}) VALUES ('a', {given});", QUERIES
+    )
+    with pytest.raises(TemporaryFailure):
+        await directory.principal("a")
+
+
+@ensureDeferred
+async def test_an_answer_without_a_name_is_a_failure(sqlite):
+    query = QUERIES | {"name": "SELECT secret FROM users WHERE name = :name"}
+    directory = sqlite(f"{USERS} INSERT INTO users (name) VALUES ('a');", query)
+    with pytest.raises(TemporaryFailure):
+        await directory.principal("a")
+    assert await directory.principal("b") is None
+
+
+@ensureDeferred
+async def test_addresses_and_secrets_from_queries_of_their_own(sqlite):
+    directory = sqlite(
+        f"{USERS} INSERT INTO users (name, mail) VALUES ('a', 'a@x.example'), ('a', 'b@x.example'),"
+        " ('a', 'nonsense'), ('l', '@x.example');"
+        "CREATE TABLE secrets (name, secret);"
+        f"INSERT INTO secrets VALUES ('a', '{CHEAP.hash('s')}');"
+        "CREATE TABLE quotas (name, quota); INSERT INTO quotas VALUES ('a', 7);",
+        QUERIES
+        | {
+            "secret": "SELECT secret FROM secrets WHERE name = :name",
+            "quota": "SELECT quota FROM quotas WHERE name = :name",
+        },
+        options=OptionSettings(catch_all=False, subaddressing=False),
+    )
+    found = await directory.authenticate("b@x.example", "s")
+    assert found == Principal("a", emails=("a@x.example", "b@x.example"), quota=7)
+    assert await directory.recipients("a@x.example") == (found,)
+    assert await directory.recipients("a+d@x.example") == ()
+    assert await directory.recipients("other@x.example") == ()
+
+
+@ensureDeferred
+async def test_a_file_that_is_not_there_yet(tmp_path, opened):
+    directory = opened.bare(example("sqlite", tmp_path))
+    assert await fails(directory)
+    fill_sqlite(tmp_path / "accounts.sqlite3")
+    assert await is_well(directory)
+    assert (tmp_path / "accounts.sqlite3").exists()
+
+
+@ensureDeferred
+async def test_a_query_that_never_ends_is_broken_off(sqlite):
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    directory = sqlite(
+        USERS,
+        QUERIES | {"domains": f"{endless} WHERE :domain <> ''"},
+        timeout=Duration(1.0),
+        pool=PoolSettings(max_connections=1),
+    )
+    for _ in range(2):
+        with pytest.raises(TemporaryFailure):
+            await directory.is_local_domain("x.example")
+    assert await directory.principal("a") is None
+
+
+@ensureDeferred
+async def test_a_file_is_not_changed(sqlite):
+    directory = sqlite(
+        f"{USERS} INSERT INTO users (name) VALUES ('a');",
+        QUERIES | {"domains": "DELETE FROM users WHERE :domain <> ''"},
+    )
+    with pytest.raises(TemporaryFailure):
+        await directory.is_local_domain("x.example")
+    assert await directory.principal("a")
+
+
+@ensureDeferred
+async def test_closed(sqlite):
+    directory = sqlite(USERS, QUERIES)
+    under_way = [directory.principal("a") for _ in range(5)]
+    directory.close()
+    for answer in under_way:
+        assert await answer is None
+    with pytest.raises(TemporaryFailure):
+        await directory.principal("a")
