@@ -347,6 +347,7 @@ def _factory(name: str, listener: ListenerSettings, services: Services, reactor:
         services,
         reactor,
     )
+    factory.noisy = False  # listeners are told of by name
     if listener.tls == "implicit":
         factory = _Tls(context_factory, factory)
     if listener.proxy_protocol:

@@ -362,6 +362,29 @@ async def test_tls_through_haproxy(haproxy, trust, peers):
     assert set(peers) == {CLIENT}
 
 
+@pytest.mark.parametrize("front", ["nginx", "haproxy"])
+@pytest_twisted.ensureDeferred
+async def test_http_2_in_front(front, request, trust, tmp_path, peers):
+    port = request.getfixturevalue(front)["jmap"]
+    curl = ["curl", "--silent", "--http2", "--interface", CLIENT, "--user", "alice:secret"]
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"x" * 1_000_000)
+
+    def ask(*options, path="/.well-known/jmap"):
+        url = f"https://localhost:{port}{path}"
+        more = ["--cacert", str(tmp_path / "a.pem"), "--write-out", "\n%{http_version}", *options]
+        done = subprocess.run([*curl, *more, url], capture_output=True, timeout=20, check=True)
+        body, _, version = done.stdout.rpartition(b"\n")
+        assert version == b"2"
+        return json.loads(body)
+
+    (account,) = (await deferToThread(ask))["accounts"]
+    path = f"/jmap/upload/{account}/"
+    stored = await deferToThread(ask, "--data-binary", f"@{upload}", path=path)
+    assert stored["size"] == 1_000_000
+    assert set(peers) == {CLIENT}
+
+
 @pytest.mark.parametrize("keyword", ["send-proxy", "send-proxy-v2"])
 @pytest_twisted.ensureDeferred
 async def test_smtp_through_haproxy(daemon, proxy, tmp_path, peers, keyword):
