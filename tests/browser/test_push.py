@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mailhive.testing.certificates import make_certificate
 from mailhive.testing.process import DaemonProcess, free_port
 
 pytestmark = pytest.mark.system
@@ -92,3 +93,19 @@ def test_coming_back(page, server, origin, deliver, how):
     assert page.run("return client.pushState.socket === client.pushState.events")
     assert "/jmap/ws 101" in daemon.log()
     assert "ticket=" not in daemon.log()
+
+
+def test_listening_over_tls(page, tmp_path, origin, deliver):
+    pem = make_certificate("localhost")
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    files[0].write_bytes(pem.certificate)
+    files[1].write_bytes(pem.private_key)
+    extra = f'[jmap.http]\nallowed-origins = "{origin}"\n'
+    with DaemonProcess(tmp_path, tls=files, extra=extra) as daemon:
+        page.open(origin)
+        page.start_client(daemon)
+        socket, events = page.run("return [client.open.socket.url, client.open.events.url]")
+        assert socket.startswith("wss://localhost:")
+        assert events.startswith("https://localhost:")
+        deliver(daemon, "while it listens")
+        told(page, 1, 1)
