@@ -1,5 +1,8 @@
 """Placeholders of queries, and what a configuration with queries may not say."""
 
+from pathlib import Path
+
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,3 +112,22 @@ def test_a_driver_that_is_not_installed(driver, package, tmp_path, monkeypatch):
         f'{path}:9: directory.sql.driver: "{driver}" needs a package that is not there: '
         f'pip install "mailhive[{driver}]"'
     )
+
+
+def test_the_examples_of_the_documentation(tmp_path):
+    """The queries of docs/directories.md are valid, for tables as it describes them."""
+    text = (Path(__file__).parents[2] / "docs" / "directories.md").read_text(encoding="utf-8")
+    connection = apsw.Connection(":memory:")
+    blocks = [block.partition("```")[0] for block in text.split("```toml\n")[1:]]
+    schemas = [block.partition("```")[0] for block in text.split("```sql\n")[1:]]
+    for schema in schemas:
+        connection.execute(schema)
+    asked = 0
+    for block in blocks:
+        for line in block.splitlines():
+            _, mark, sql = line.partition(' = "SELECT')
+            if mark:
+                sql = "SELECT" + sql.rpartition('"')[0]
+                connection.execute(f"EXPLAIN {sql}", dict.fromkeys(placeholders(sql), ""))
+                asked += 1
+    assert asked > 5
