@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,9 +20,11 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 
+from mailhive.app import build
 from mailhive.auth.errors import TooManyAttempts, Unauthorized
 from mailhive.auth.grant import Grant
 from mailhive.auth.tickets import Tickets
+from mailhive.config.load import load
 from mailhive.http.cors import Cors
 from mailhive.http.gate import Gate
 from mailhive.http.routes import ApiResource, Routes
@@ -351,6 +354,25 @@ def listening():
         for channel in list(site.channels):
             channel.abort()
         pytest_twisted.blockon(site.drain())
+
+
+@pytest.fixture
+def start_daemon(tmp_path: Path) -> Iterator[Callable[[str], dict[str, int]]]:
+    """Start a whole daemon on settings, in this process; the ports of its listeners by name."""
+    daemons: list[Any] = []
+
+    def start(settings: str) -> dict[str, int]:
+        path = tmp_path / str(len(daemons)) / "mailhive.toml"  # each with data of its own
+        path.parent.mkdir()
+        path.write_text(settings)
+        daemon = build(load(path), real_reactor)
+        daemon.startService()
+        daemons.append(daemon)
+        return {each.name: each.ports[0].getHost().port for each in daemon.listeners}
+
+    yield start
+    for daemon in daemons:
+        pytest_twisted.blockon(maybeDeferred(daemon.stopService))
 
 
 @pytest.fixture

@@ -1,12 +1,8 @@
 """The settings that Stalwart's documentation shows for JMAP do what it says of them."""
 
+import pytest
 import pytest_twisted
 import treq
-from twisted.internet import reactor
-from twisted.internet.defer import maybeDeferred
-
-from mailhive.app import build
-from mailhive.config.load import load
 
 LISTENER = """\
 [server.listener."jmap"]
@@ -37,23 +33,15 @@ secret = "wonderland"
 """
 
 
-@pytest_twisted.async_yield_fixture
-async def start(tmp_path):
+@pytest.fixture
+def start(start_daemon):
     """Start a daemon on settings, on a free port; its URL."""
-    daemons = []
 
     def start(*snippets):
-        path = tmp_path / "stalwart.toml"
-        path.write_text("\n".join(snippets).replace("[::]:8080", "[::]:0"))
-        daemon = build(load(path), reactor)
-        daemon.startService()
-        daemons.append(daemon)
-        (listener,) = daemon.listeners
-        return f"http://127.0.0.1:{listener.ports[0].getHost().port}"
+        ports = start_daemon("\n".join(snippets).replace("[::]:8080", "[::]:0"))
+        return f"http://127.0.0.1:{ports['jmap']}"
 
-    yield start
-    for daemon in daemons:
-        await maybeDeferred(daemon.stopService)
+    return start
 
 
 @pytest_twisted.ensureDeferred
