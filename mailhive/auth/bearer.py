@@ -38,7 +38,11 @@ class BearerStrategy:
     """What takes tokens derives from it and says whose they are."""
 
     log = Logger()
-    challenge: str | None = CHALLENGE
+
+    @property
+    def challenge(self) -> str | None:
+        """None while nobody could have a token."""
+        return CHALLENGE
 
     async def principal_of(self, token: str, peer: str, service: str) -> Principal:
         """Whose token it is; `InvalidToken`, or as `IAuthenticationStrategy.authenticate` fails."""

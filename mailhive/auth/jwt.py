@@ -91,7 +91,7 @@ class JwtStrategy(BearerStrategy):
     """`keys` are those of files, `sources` the URLs of others.
 
     `users` is an `auth.users.Users`, `own_key` the `TokenKey` of our tokens and
-    `credentials` the `IAppCredentials` that knows them, None for none of them.
+    `directory` knows them, if it is an `IAppCredentials`.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class JwtStrategy(BearerStrategy):
         sources: Sequence[KeySource] = (),
         expectations: Expectations = Expectations(),  # noqa: B008 (frozen)
         own_key: Any = None,
-        credentials: Any = None,
+        directory: Any = None,
     ) -> None:
         self._users = users
         self._clock = clock
@@ -111,13 +111,21 @@ class JwtStrategy(BearerStrategy):
         self._sources = tuple(sources)
         self._expectations = expectations
         self._own_key = own_key
-        self._credentials = credentials
-        if not keys and not sources and credentials is None:
-            self.challenge = None  # nobody could have one
+        self._directory = directory
+
+    @property
+    def challenge(self) -> str | None:
+        has_keys = self._keys or self._sources or self._keeps_tokens
+        return super().challenge if has_keys else None
+
+    @property
+    def _keeps_tokens(self) -> bool:
+        kept: bool = IAppCredentials.providedBy(self._directory)  # which may change
+        return kept
 
     async def principal_of(self, token: str, _: str, service: str) -> Principal:
         header = read_header(token)
-        if self._credentials is not None and self._own_key.is_of(header):
+        if self._keeps_tokens and self._own_key.is_of(header):
             return await self._own(token, service)
         try:
             payload = verified(token, header.algorithm, await self._candidates(header))
@@ -135,7 +143,7 @@ class JwtStrategy(BearerStrategy):
 
     async def _own(self, token: str, service: str) -> Principal:
         token_id = self._own_key.verify(token, self._clock())
-        principal: Principal | None = await self._credentials.token(token_id, service)
+        principal: Principal | None = await self._directory.token(token_id, service)
         if principal is None:
             raise InvalidToken("The token is not valid, or not for this service")
         return principal
@@ -164,7 +172,6 @@ def build(settings: JwtSettings, context: Any) -> JwtStrategy:
     if settings.jwks_url is not None:
         urls.append(settings.jwks_url)
     clock = context.reactor.seconds
-    directory = context.directory
     return JwtStrategy(
         context.users,
         clock,
@@ -172,7 +179,7 @@ def build(settings: JwtSettings, context: Any) -> JwtStrategy:
         sources=[KeySource(url, context.fetcher, clock, settings.cache_time) for url in urls],
         expectations=Expectations(settings.issuer, frozenset(settings.audience), settings.leeway),
         own_key=context.token_key,
-        credentials=directory if IAppCredentials.providedBy(directory) else None,
+        directory=context.directory,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer
 
 from mailhive.errors import MailhiveError
 from mailhive.interfaces.directory import IAppCredentials, IDirectory, IProvisioning, IRemovals
@@ -65,15 +65,27 @@ class Routes:
         return own if self.there(own) == (directory, name) else None
 
 
-@implementer(IDirectory, IRemovals, IAppCredentials, IProvisioning)
+@implementer(IDirectory, IRemovals)
 class Directories:
     """`routes` may be replaced at any time; questions under way are not disturbed.
 
-    What only some directories can do, app passwords or removals, is done by those.
+    What only some directories can do, app passwords or removals, is done by those; it
+    is an `IAppCredentials` and an `IProvisioning` while one of them is.
     """
 
     def __init__(self, routes: Routes) -> None:
         self.routes = routes
+
+    @property
+    def routes(self) -> Routes:
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: Routes) -> None:
+        self._routes = routes
+        all_of_them = routes.directories.values()
+        some = (IAppCredentials, IProvisioning)
+        directlyProvides(self, *(i for i in some if any(map(i.providedBy, all_of_them))))
 
     # IDirectory
 

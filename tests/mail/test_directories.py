@@ -72,8 +72,16 @@ def directories():
 
 
 def test_provides_the_interfaces(directories):
-    for interface in (IDirectory, IRemovals, IAppCredentials, IProvisioning):
+    """Some of them only while one of the directories does."""
+    for interface in (IDirectory, IRemovals):
         assert verifyObject(interface, directories)
+    before = directories.routes
+    more = {**before.directories, "more": Capable(tokens=())}
+    for interface in (IAppCredentials, IProvisioning):
+        assert not interface.providedBy(directories)
+        directories.routes = Routes(more, before.default, before.domains)
+        assert verifyObject(interface, directories)
+        directories.routes = before
 
 
 @pytest.mark.parametrize(
