@@ -28,11 +28,12 @@ from mailhive.testing.local import LocalStores, LocalUser
 from mailhive.testing.pusher import Pusher, read
 from mailhive.testing.web_push import HANG, Answer, PushService, Subscriber
 
-HISTORIES = int(os.environ.get("MAILHIVE_HISTORIES", "15"))
+HISTORIES = int(os.environ.get("MAILHIVE_HISTORIES", "25"))
 MESSAGE = b"Subject: s\r\n\r\nbody\r\n"
 TYPES = ("Email", "EmailDelivery", "Identity", "Mailbox", "Thread")
 
-CHANGES = st.tuples(st.just("change"), st.sampled_from(["mail", "flag", "mailbox", "identity"]))
+KINDS = st.sampled_from(["mail", "flag", "mailbox", "identity"])
+CHANGES = st.tuples(st.just("change"), KINDS)
 ANSWERS = st.tuples(
     st.just("answer"),
     st.sampled_from(
@@ -40,8 +41,10 @@ ANSWERS = st.tuples(
     ),
 )
 TIMES = st.tuples(st.just("wait"), st.sampled_from([0, 2, 15, 300]))
-ENDS = st.tuples(st.sampled_from(["crash", "restart"]), st.none())
-STEPS = st.lists(st.one_of(CHANGES, CHANGES, ANSWERS, TIMES, ENDS), min_size=3, max_size=25)
+ENDS = st.tuples(st.sampled_from(["crash", "restart"]), st.none() | KINDS)
+STEPS = st.lists(
+    st.one_of(CHANGES, CHANGES, ANSWERS, ANSWERS, TIMES, ENDS), min_size=10, max_size=25
+)
 WANTED = st.lists(
     st.none() | st.lists(st.sampled_from(TYPES), min_size=1, unique=True), min_size=1, max_size=2
 )
@@ -105,11 +108,10 @@ class History:
                 self.pusher.service.script.append(value)
             case "wait":
                 self.pusher.clock.advance(value)
-            case "restart":
-                await self.pusher.stop()
-                self.pusher.start()
-            case "crash":
-                await self.pusher.crash()
+            case "restart" | "crash":
+                await (self.pusher.stop() if what == "restart" else self.pusher.crash())
+                if value is not None:  # something happens meanwhile
+                    await self.change(value)
                 self.pusher.start()
         await deferLater(reactor, 0.003)
 
@@ -130,7 +132,7 @@ class History:
         self.pusher.service.script.clear()
         self.pusher.service.answer_hanging(500)
         now = await self.states()
-        for _ in range(400):
+        for _ in range(100):
             if all(self.is_known(told, now) for told in self.told.values()) and all(
                 self.is_noted(entry, now) for entry in self.pusher.entries()
             ):
