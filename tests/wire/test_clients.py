@@ -11,6 +11,9 @@ from pathlib import Path
 
 import jmapc
 import pytest
+from jmap import CreationRef
+from jmap.auth import BasicAuth
+from jmap.client import JMAPClient
 from jmapc import methods
 
 from mailhive.testing.process import DaemonProcess
@@ -153,6 +156,79 @@ def test_jmap_jam(secure: DaemonProcess, jam: tuple[str, Path]) -> None:
     assert saw["after"]["mailboxIds"] == {saw["filed"]: True}
     assert saw["counts"]["totalEmails"] == 1
     assert saw["counts"]["unreadEmails"] == 0
+
+
+def test_jmaplib(daemon: DaemonProcess) -> None:
+    """It checks the type of everything that it reads."""
+    deliver(daemon, "Read by jmaplib")
+    auth = BasicAuth("alice", daemon.users["alice"])
+    with JMAPClient.connect(daemon.session_url, auth=auth) as client:
+        # List
+        with client.batch() as batch:
+            mailboxes = batch.mail.mailbox.get(ids=None)
+            found = batch.mail.email.query(filter={"subject": "jmaplib"}, calculate_total=True)
+            got = batch.mail.email.get(ids=found.ref_ids(), fetchTextBodyValues=True)
+            threads = batch.mail.thread.get(ids=got.ref("/list/*/threadId"))
+            identities = batch.submission.identity.get(ids=None)
+            vacation = batch.vacation.vacation_response.get(ids=None)
+            subscriptions = batch.core.push_subscription.get(ids=None)
+        boxes = {mailbox.role: mailbox.id for mailbox in mailboxes.result.items}
+        assert found.result.total == 1
+        (email,) = got.result.items
+        assert (email.subject, email.keywords) == ("Read by jmaplib", {})
+        assert email.body_values[email.text_body[0].part_id].value == TEXT
+        assert threads.result.items[0].email_ids == [email.id]
+        (identity,) = identities.result.items
+        assert identity.email == "alice@example.org"
+        assert [response.is_enabled for response in vacation.result.items] == [False]
+        assert subscriptions.result.items == []
+
+        # Read, flag, move
+        raw = client.download(email.blob_id, account_id=got.result.account_id)
+        assert b"\r\nSubject: Read by jmaplib\r\n" in raw
+        with client.batch() as batch:
+            flagged = batch.mail.email.set(update={email.id: {"keywords/$seen": True}})
+            moved = batch.mail.email.set(
+                update={email.id: {"mailboxIds": {boxes["archive"]: True}}},
+            )
+            changed = batch.mail.email.changes(since_state=got.result.state)
+        assert email.id in flagged.result.updated
+        assert email.id in moved.result.updated
+        assert changed.result.updated == [email.id]
+
+        # Send
+        with client.batch() as batch:
+            batch.mail.email.set(
+                create={
+                    "draft": {
+                        "mailboxIds": {boxes["drafts"]: True},
+                        "from": [{"email": "alice@example.org"}],
+                        "to": [{"email": "bob@example.org"}],
+                        "subject": "Sent by jmaplib",
+                        "textBody": [{"partId": "1", "type": "text/plain"}],
+                        "bodyValues": {"1": {"value": TEXT}},
+                    }
+                }
+            )
+            sent = batch.submission.email_submission.set(
+                create={
+                    "send": {"emailId": CreationRef("draft"), "identityId": identity.id},
+                },
+                onSuccessUpdateEmail={
+                    "#send": {"mailboxIds": {boxes["sent"]: True}, "keywords/$draft": None}
+                },
+            )
+        assert set(sent.result.created) == {"send"}
+        with client.batch() as batch:
+            filed = batch.mail.email.query(filter={"inMailbox": boxes["sent"]})
+        assert len(filed.result.ids) == 1
+    auth = BasicAuth("bob", daemon.users["bob"])
+    with JMAPClient.connect(daemon.session_url, auth=auth) as client:
+        ids: list[str] = []
+        while not ids:  # it is on its way
+            with client.batch() as batch:
+                arrived = batch.mail.email.query(filter={"subject": "jmaplib"})
+            ids = arrived.result.ids
 
 
 @pytest.mark.system
