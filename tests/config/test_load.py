@@ -56,6 +56,19 @@ MISTAKES = {
                          "jmap.websocket-url-prefix", 'allowed is "ws://…"'),
     "WebSocket URL without a host": ("5:directory = 'memory'\nwebsocket-url-prefix = 'ws://'", 6,
                                      "jmap.websocket-url-prefix", "is not such a URL"),
+    "directory of a domain": ("+[domain.'x.example']\ndirectory = 'ldap'", 9,
+                              'domain."x.example".directory', 'names no table [directory."ldap"]'),
+    "no domain": ("+[domain.'x@y']\ndirectory = 'memory'", 8, 'domain."x@y"', "is no domain"),
+    "a domain twice": (
+        ("+[domain.'bücher.example']\ndirectory = 'memory'\n"
+        "[domain.'XN--bcher-kva.example']\ndirectory = 'memory'"),
+        10, 'domain."XN--bcher-kva.example"', 'is "bücher.example" again'),
+    "directory with the name of a domain": (
+        ("+[domain.'x.example']\ndirectory = 'x.example'\n"
+        "[directory.'x.example']\ntype = 'memory'"),
+        9, 'domain."x.example".directory', "a directory whose name is no domain of these"),
+    "domain without a directory": ("+[domain.'x.example']", 8, 'domain."x.example".directory',
+                                   "is missing"),
     "idle before the ping is": ("+[jmap.websocket]\nping-interval = '2m'", 8,
                                 "jmap.websocket.idle-timeout", "at least 125s"),
     "too short": ('+[jmap.upload]\nlife = "59m"', 9, "jmap.upload.life", "at least 1h"),
