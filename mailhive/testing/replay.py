@@ -71,7 +71,7 @@ class KnownObjects:
                 pass
             fresh = _get(call, self.type, None)
             if fresh["state"] == self.state:
-                assert self.objects == _by_id(fresh)
+                assert self.objects == _by_id(fresh), self
                 return
         raise AssertionError(f"{self.type} changes faster than it can be asked for")
 
@@ -113,7 +113,10 @@ class KnownResults:
         assert indexes == sorted(set(indexes))
         self._check_limit(call, method, asked, found)
         ids = self._spliced(found["removed"], found["added"], found["total"])
-        return KnownResults(self.type, self.arguments, found["newQueryState"], ids)
+        known = KnownResults(self.type, self.arguments, found["newQueryState"], ids)
+        # What has not moved is still the end of what is known.
+        assert last in (None, *found["removed"], *known.beginning), (self, found)
+        return known
 
     def check(self, call: Call, *, up_to: bool = False) -> "KnownResults":
         """As it is now, which is what a fresh `/query` gives."""
@@ -121,17 +124,16 @@ class KnownResults:
             known = self.updated(call, up_to=up_to)
             fresh = _query(call, self.type, self.arguments)
             if fresh["queryState"] == known.state:
-                self._compare(known, fresh, up_to)
+                assert self._leads_to(known, fresh, up_to), (self, known, fresh)
                 return known
         raise AssertionError(f"{self.type} changes faster than it can be asked for")
 
-    def _compare(self, known: "KnownResults", fresh: dict[str, Any], up_to: bool) -> None:
-        assert len(known.ids) == fresh["total"]
-        assert known.beginning == fresh["ids"][: len(known.beginning)]
+    def _leads_to(self, known: "KnownResults", fresh: dict[str, Any], up_to: bool) -> bool:
+        """Is `known`, which this was updated to, what there is?"""
         if None not in self.ids and not up_to:
-            assert list(known.ids) == fresh["ids"]
-        if up_to and self.beginning and self.beginning[-1] in fresh["ids"]:
-            assert self.beginning[-1] in known.beginning
+            return list(known.ids) == fresh["ids"]
+        beginning = known.beginning
+        return len(known.ids) == fresh["total"] and beginning == fresh["ids"][: len(beginning)]
 
     def _check_limit(
         self, call: Call, method: str, asked: dict[str, Any], found: dict[str, Any]

@@ -41,7 +41,7 @@ from mailhive.testing.local import LocalStores, LocalUser
 from mailhive.testing.queries import KEYWORDS, QUERIES, Subjects, dates
 from mailhive.testing.replay import KnownObjects, KnownResults
 
-HISTORIES = int(os.environ.get("MAILHIVE_HISTORIES", "25"))
+HISTORIES = int(os.environ.get("MAILHIVE_HISTORIES", "20"))
 METHODS = Registry.load().methods
 TYPES = sorted(name.partition("/")[0] for name in METHODS if name.endswith("/changes"))
 KINDS = ("created", "updated", "destroyed")
