@@ -7,7 +7,7 @@ import pytest
 import pytest_twisted
 import treq
 from twisted.internet import reactor
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
 
 from mailhive.auth.grant import Grant
 from mailhive.auth.tickets import Tickets
@@ -71,6 +71,9 @@ async def test_changes_arrive_and_a_client_that_was_away_resumes(source: Any) ->
     response = await connect()
     assert response.code == 200
     assert response.headers.getRawHeaders("Content-Type") == ["text/event-stream; charset=utf-8"]
+    # Nobody on the way may keep or change what is sent.
+    assert response.headers.getRawHeaders("Cache-Control") == ["no-cache, no-store, no-transform"]
+    assert response.headers.getRawHeaders("X-Accel-Buffering") == ["no"]
     events = Events(response)
     await alice.add(MESSAGE)
     event = await events.next()
@@ -99,6 +102,26 @@ async def test_pings_tell_their_interval(source: Any, monkeypatch: Any) -> None:
     events = Events(await connect(ping="300"))
     event = await events.next()
     assert event == {"event": "ping", "data": '{"interval":0.1}'}
+
+
+@pytest_twisted.ensureDeferred
+async def test_silence_is_broken_for_proxies(source: Any, monkeypatch: Any) -> None:
+    connect, _, site = source
+    monkeypatch.setattr(eventsource, "HEARTBEAT", 0.02)
+    beats: list[bytes] = []
+    done: Deferred[None] = Deferred()
+
+    def received(data: bytes) -> None:
+        beats.append(data)
+        if len(beats) == 4:
+            done.callback(None)
+
+    response = await connect()
+    ended = treq.collect(response, received)
+    await done
+    assert b"".join(beats).replace(b":\n\n", b"") == b": here are your events\n\n"
+    site.drain()
+    await ended
 
 
 @pytest_twisted.ensureDeferred
