@@ -68,7 +68,10 @@ class Tables:
 
     def _credentials(self, name: str, secret: str | None) -> frozenset[str]:
         """The names of all that lets somebody in."""
-        sql = "SELECT kind, number FROM credential WHERE principal = ?"
+        sql = (
+            "SELECT kind, number FROM credential"
+            " WHERE principal = ? AND (expires IS NULL OR expires > unixepoch())"
+        )
         names = [credential_name(*row) for row in self.connection.all(sql, (name,))]
         return frozenset(names if secret is None else [credential_of(secret), *names])
 

@@ -109,6 +109,14 @@ async def test_tokens_expire_and_are_gone_at_once(directory, editor, clock):
 
 
 @ensureDeferred
+async def test_who_looks_somebody_up_learns_which_tokens_hold(directory, editor):
+    token = editor.add_token("alice", "script", SERVICES, expires=NOW + 60)
+    editor.add_token("alice", "old", SERVICES, expires=1_000_000_000)
+    entered = await directory.token(token, "jmap")
+    assert (await directory.principal("alice")).credentials == {entered.credential}
+
+
+@ensureDeferred
 async def test_the_last_use_is_noted_from_time_to_time(directory, editor, clock, monkeypatch):
     noted = []
 
