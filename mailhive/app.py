@@ -118,7 +118,6 @@ class Listener:
     base_url: str | None  # where clients find it, without a slash at its end
     settings: Any  # an instance of the protocol's own settings class
     context_factory: Any = None
-    wiretap: bool = False  # whether what is said is told to the log
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -336,18 +335,14 @@ def _factory(name: str, listener: ListenerSettings, services: Services, reactor:
     )
     factory = maker.make_factory(
         name,
-        Listener(
-            name,
-            listener.tls,
-            listener.base_url,
-            listener.settings,
-            context_factory,
-            name in services.config.log.wiretap,
-        ),
+        Listener(name, listener.tls, listener.base_url, listener.settings, context_factory),
         services,
         reactor,
     )
     factory.noisy = False  # listeners are told of by name
+    tap = partial(_prepare_wiretap, name, factory)
+    tap(services.config)()
+    services.reloads.add(tap, "log.wiretap")
     if listener.tls == "implicit":
         factory = _Tls(context_factory, factory)
     if listener.proxy_protocol:
@@ -364,6 +359,10 @@ def _prepare_certificates(
     if listener is None or not listener.certificate:  # told as a change that waits
         return lambda: None
     return certificates.prepare(listener.key_pairs)
+
+
+def _prepare_wiretap(name: str, factory: Any, settings: Settings) -> Callable[[], None]:
+    return partial(setattr, factory, "wiretap", name in settings.log.wiretap)
 
 
 class _Tls(TLSMemoryBIOFactory):

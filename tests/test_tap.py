@@ -238,10 +238,16 @@ def test_help_and_version() -> None:
 
 
 def test_a_log_of_json_lines(config: Path) -> None:
-    config.write_text(config.read_text() + '[log]\nformat = "json"\nwiretap = ["mx"]\n')
+    without = config.read_text() + '[log]\nformat = "json"\n'
+    config.write_text(without)
     with Running(command(config), config.parent) as daemon:
         port = int(daemon.until(r'listener \\"mx\\" on 127\.0\.0\.1:(\d+)')[1])
         daemon.until(r'listener \\"web\\" on')
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            client.ehlo("not-told.example.org")
+        config.write_text(f'{without}wiretap = "mx"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until("Configuration reloaded; changed: log.wiretap")
         with smtplib.SMTP("127.0.0.1", port) as client:
             client.docmd("AUTH", "PLAIN d29uZGVybGFuZA==")
             client.sendmail("bob@example.org", ["alice@localhost"], b"Subject: x\r\n\r\nhello\r\n")
@@ -254,6 +260,7 @@ def test_a_log_of_json_lines(config: Path) -> None:
     assert any("FROM:<bob@example.org>" in event["dump"] for event in told)
     assert "AUTH PLAIN [redacted]" in [event["dump"] for event in told]
     assert "d29uZGVybGFuZA" not in daemon.log
+    assert "not-told" not in daemon.log
 
 
 def test_a_file_of_json_lines_is_rotated(config: Path, tmp_path: Path) -> None:

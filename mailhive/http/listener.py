@@ -113,7 +113,6 @@ class JmapListener:
             headers=jmap.http.headers,
             cors=Cors(jmap.http.origins),
             proxies=Proxies(server.trusted_proxies, server.forwarded_fields),
-            wiretap=listener.wiretap,
             idle_timeout=settings.idle_timeout,
             request_timeout=settings.request_timeout,
             minimum_rate=settings.minimum_rate,

@@ -69,7 +69,6 @@ class JmapSite(Site):
     after `request_timeout` seconds and one more for each `minimum_rate` octets.
     More than `max_connections`, or `max_connections_per_address` of one IPv4 address
     or IPv6 /64 that is not a trusted proxy's, are cut at once.
-    With `wiretap` all that is said is told to the log.
     `before_drain()` ends requests that would never end by themselves.
 
     One event is logged for each request, without headers and query, as both may
@@ -79,6 +78,7 @@ class JmapSite(Site):
     requestFactory = Request
     protocol = Channel  # type: ignore[assignment]  # HTTP/1.1 only
     draining = False
+    wiretap = False
 
     def __init__(
         self,
@@ -90,7 +90,6 @@ class JmapSite(Site):
         headers: Iterable[tuple[str, str]] = (),
         cors: Cors | None = None,
         proxies: Proxies | None = None,
-        wiretap: bool = False,
         idle_timeout: float = 60.0,
         request_timeout: float = 60.0,
         minimum_rate: int = 1_000,
@@ -105,7 +104,6 @@ class JmapSite(Site):
         self.channels: set[Channel] = set()
         self._resources = resources
         self.proxies = proxies or Proxies()
-        self.wiretap = wiretap
         self.change_headers(headers, cors or Cors())
         self._request_timeout = request_timeout
         self._minimum_rate = minimum_rate

@@ -19,4 +19,6 @@ class IListenerFactory(Interface):
 
         The factory may have `drain()`: called once nothing new is accepted, it
         lets connections end and returns a Deferred that fires when they have.
+        Its attribute `wiretap` is set: whether what connections say from then on is
+        told to the log, without what lets somebody in.
         """

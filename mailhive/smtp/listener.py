@@ -49,6 +49,7 @@ class SmtpFactory(Factory):
     """The connections of one listener."""
 
     noisy = False
+    wiretap = False
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -72,7 +73,7 @@ class SmtpFactory(Factory):
                 peer=peer_host(addr),
             )
             return _Refusal(replies.TOO_MANY_CONNECTIONS, self.server)
-        connection = SmtpProtocol(self.server, self._closed)
+        connection = SmtpProtocol(self.server, self._closed, wiretap=self.wiretap)
         self._connections[connection] = network
         if network:
             self._per_network[network] += 1
@@ -162,7 +163,6 @@ class SmtpListener:
             reactor=reactor,
             implicit_tls=listener.tls == "implicit",
             context_factory=listener.context_factory,
-            wiretap=listener.wiretap,
         )
         return SmtpFactory(server)
 

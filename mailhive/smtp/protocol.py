@@ -62,7 +62,6 @@ class Server:
     reactor: Any
     implicit_tls: bool
     context_factory: Any
-    wiretap: bool = False
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
@@ -77,8 +76,15 @@ class SmtpProtocol(Protocol):
 
     transport: Any
 
-    def __init__(self, server: Server, when_closed: Callable[["SmtpProtocol"], None]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        when_closed: Callable[["SmtpProtocol"], None],
+        *,
+        wiretap: bool = False,
+    ) -> None:
         self._server = server
+        self._wiretap = wiretap
         self._when_closed = when_closed
         self._pumping = False
         self._choked = False  # the peer does not take its replies
@@ -103,7 +109,7 @@ class SmtpProtocol(Protocol):
             clock=server.reactor,
             log=_log,
         )
-        if server.wiretap:
+        if self._wiretap:
             self._tap = Tap(server.name, peer, self._session.connection)
         self._lifetime = server.reactor.callLater(
             server.settings.session_timeout, self._out_of_time

@@ -29,14 +29,9 @@ def make_services(limits=None):
     )
 
 
-def make_factory(
-    reactor, services, *, tls="none", context_factory=None, wiretap=False, **settings
-) -> SmtpFactory:
+def make_factory(reactor, services, *, tls="none", context_factory=None, **settings) -> SmtpFactory:
     listener = SimpleNamespace(
-        settings=SmtpSettings(**settings),
-        tls=tls,
-        context_factory=context_factory,
-        wiretap=wiretap,
+        settings=SmtpSettings(**settings), tls=tls, context_factory=context_factory
     )
     return PROVIDER.build(None, None).make_factory("mx", listener, services, reactor)
 
