@@ -5,10 +5,11 @@ from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from pathlib import Path
 
-import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
 from mailhive.errors import MailhiveError
 from mailhive.fetch.url import parse_url
@@ -38,7 +39,7 @@ class Signer:
             serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
         )
         self.public_key = urlsafe_b64encode(point).rstrip(b"=").decode()
-        self._key = key
+        self._key = ECKey.import_key(_pem(key))
         self._contact = contact
         self._tokens: OrderedDict[str, tuple[int, str]] = OrderedDict()
 
@@ -50,7 +51,7 @@ class Signer:
         if kept != turn:
             # A statement that is used again saves the push service checking it.
             claims = {"aud": origin, "exp": turn * FRESH + FRESH + LIFE, "sub": self._contact}
-            token = jwt.encode(claims, self._key, algorithm="ES256")
+            token = jwt.encode({"alg": "ES256"}, claims, self._key)
             self._tokens[origin] = turn, token
             if len(self._tokens) > _KEPT:
                 self._tokens.popitem(last=False)
@@ -74,12 +75,16 @@ def load_signer(path: Path, contact: str) -> Signer:
     return Signer(key, contact)
 
 
-def _make(path: Path) -> None:
-    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+def _make(path: Path) -> None:
+    pem = _pem(ec.generate_private_key(ec.SECP256R1()))
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
