@@ -11,12 +11,12 @@ from ipaddress import IPv4Address, IPv6Address
 from attrs import frozen
 
 from mailhive.fetch.addresses import special_purpose
-from mailhive.fetch.url import Target, parse_url
+from mailhive.fetch.url import Target
 from mailhive.model.networks import Address, Networks, parse_address
 
-__all__ = ["Guard", "obviously_refused"]
+__all__ = ["Guard"]
 
-NOBODY = Networks()
+_NOBODY = Networks()
 _WEB = frozenset({80, 443})
 # Above 1023: NFS, ManageSieve, SIP, X11, IRC and others that a request could be meant for
 # (Fetch Standard, "port blocking").
@@ -31,7 +31,7 @@ _LOCALHOST: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 class Guard:
     """Refuses every host that is not public, except those in the networks `allow`."""
 
-    allow: Networks = NOBODY
+    allow: Networks = _NOBODY
 
     def refuses(self, address: str | Address) -> str | None:
         """Why there must be no connection to this address; None if there may."""
@@ -53,15 +53,3 @@ class Guard:
             reasons = [self.refuses(address) for address in _LOCALHOST]
             return None if None in reasons else "it is this server itself"
         return None
-
-
-def obviously_refused(url: str, allow: Networks = NOBODY) -> str | None:
-    """Why this URL is refused before anything is resolved, in words for whoever gave it.
-
-    None does not say that it is good: what its name resolves to is looked at when a
-    connection is made.
-    """
-    try:
-        return Guard(allow).refuses_target(parse_url(url))
-    except ValueError as error:
-        return str(error)

@@ -7,6 +7,8 @@ from attrs import frozen
 from msgspec.json import Encoder
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailhive.http.request import Request
@@ -15,6 +17,7 @@ from mailhive.model.principal import Principal
 
 __all__ = ["EventOptions", "EventStream", "event_options"]
 
+_log = Logger()
 _encode = Encoder().encode
 
 #: Bounds of a ping interval, seconds; RFC 8620 §7.3 asks for at most 30 and at least 300.
@@ -109,7 +112,7 @@ class EventStream:
         subscription = self._subscription
         if subscription is not None and subscription.account_ids != account_ids:
             self._subscription = None
-            ensureDeferred(self._move(subscription, account_ids)).addErrback(lambda _: self.end())
+            ensureDeferred(self._move(subscription, account_ids)).addErrback(self._broken)
 
     async def _move(self, old: Any, account_ids: frozenset[str]) -> None:
         moved = await self._hub.move(old, account_ids)
@@ -117,6 +120,10 @@ class EventStream:
             moved.stop()
         else:
             self._subscription = moved
+
+    def _broken(self, failure: Failure) -> None:
+        _log.failure("an event source could not go on", failure)
+        self.end()
 
     def _events(self) -> None:
         if self._paused or self._done.called or self._subscription is None:

@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailhive.fetch.guard import Guard, obviously_refused
+from mailhive.fetch.guard import Guard
 from mailhive.fetch.url import parse_url
 from mailhive.model.networks import Networks
+
+
+def obviously_refused(url, allow=Networks()):  # noqa: B008
+    """Why a URL is refused before anything is resolved."""
+    try:
+        return Guard(allow).refuses_target(parse_url(url))
+    except ValueError as error:
+        return str(error)
+
 
 #: Addresses by what they are, as the reason says it.
 NOT_PUBLIC = {
