@@ -181,10 +181,6 @@ class Ledger:
             limit,
         )
 
-    def close(self) -> None:
-        """Close the file."""
-        self.connection.close()
-
     def _forget(self, which: str, message_id: str) -> None:
         if self.connection.row(f"SELECT 1 FROM message WHERE {which}", (message_id,)):
             self.connection.execute("DELETE FROM message WHERE id = ?", (message_id,))

@@ -10,16 +10,13 @@ and the attempt, so that a start needs no more than to look what is due.
 
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from mailhive.errors import MailhiveError, TemporaryFailure
@@ -28,7 +25,8 @@ from mailhive.model.outbound import OutboundMessage, OutboundStatus, RecipientSt
 from mailhive.queue.handover import Handover, is_waiting
 from mailhive.queue.ledger import SCHEMA, Ledger
 from mailhive.queue.locks import Locks
-from mailhive.sqlite.connection import Connection, is_storage_failure
+from mailhive.sqlite.connection import Connection
+from mailhive.sqlite.thread import FileThread
 
 __all__ = ["LIFE", "PAUSES", "Outbox"]
 
@@ -44,17 +42,6 @@ _PATIENCE = 5.0
 _REST = 30.0
 #: Seconds that attempts have to end when the daemon stops.
 _DRAIN = 2.0
-
-
-class _DaemonThread(Thread):
-    """A thread that does not keep a process alive whose start failed."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs, daemon=True)
-
-
-class _Pool(ThreadPool):
-    threadFactory = _DaemonThread
 
 
 @implementer(IOutbox)
@@ -79,8 +66,7 @@ class Outbox(Service):
         self._submissions = submissions
         self._reactor = reactor
         self._clock = clock or reactor
-        self._pool = _Pool(0, 1, "outbox")
-        self._ledger: Ledger | None = None
+        self._file: FileThread[Ledger] = FileThread("outbox", reactor)
         self._locks = Locks()
         self._work: set[Deferred[Any]] = set()
         self._attempts: set[str] = set()
@@ -96,22 +82,20 @@ class Outbox(Service):
 
     def startService(self) -> None:
         """Open the file; blocks.  `SchemaError` when it was written by a newer mailhive."""
-        connection = Connection(self._path)
-        try:
-            SCHEMA.apply(connection)
-            self._ledger = Ledger(connection)
-            self._ledger.wake(self._now())
-            held, untold = self._ledger.held(), self._ledger.untold()
-        except BaseException:
-            connection.close()
-            raise
-        self._pool.start()
+        ledger = self._file.open(self._path, self._open)
+        held, untold = ledger.held(), ledger.untold()
         super().startService()
         for message_id in held:
             self._begin(self._settle_held(message_id))
         for message_id in untold:
             self._begin(self._tell_later(message_id))
         self._look()
+
+    def _open(self, connection: Connection) -> Ledger:
+        SCHEMA.apply(connection)
+        ledger = Ledger(connection)
+        ledger.wake(self._now())
+        return ledger
 
     async def _stop(self) -> None:
         for alarm in (*self._alarms, self._next_look):
@@ -121,10 +105,7 @@ class Outbox(Service):
         deadline = self._reactor.seconds() + _DRAIN
         while self._work and (left := deadline - self._reactor.seconds()) > 0:  # some begins more
             await DeferredList(list(self._work)).addTimeout(left, self._reactor)
-        if self._ledger is not None:
-            await self._run(Ledger.close)
-            self._ledger = None
-            self._pool.stop()
+        await self._file.close()
 
     def stopService(self) -> Deferred[None]:
         """Begin nothing more, and let end what is under way."""
@@ -308,10 +289,7 @@ class Outbox(Service):
 
     def _run(self, method: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Call a method of the ledger on its thread."""
-        if self._ledger is None:
-            return fail(TemporaryFailure("The outbox is not open"))
-        called = deferToThreadPool(self._reactor, self._pool, method, self._ledger, *args)
-        return called.addErrback(_storage_failure)
+        return self._file.run(method, *args)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that nobody waits for but the end of the service."""
@@ -344,13 +322,6 @@ class Outbox(Service):
             self._log.warn(what + ": {why}", id=message_id, why=str(error))
         else:
             self._log.failure(what, Failure(error), id=message_id)
-
-
-def _storage_failure(failure: Failure) -> Any:
-    error = failure.value
-    if error is not None and is_storage_failure(error):
-        raise TemporaryFailure(f"The outbox cannot be used now: {error}") from error
-    return failure
 
 
 def _given_up(result: RecipientStatus) -> RecipientStatus:

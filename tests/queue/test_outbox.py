@@ -10,7 +10,6 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.internet.threads import deferToThreadPool
 
 from mailhive.errors import TemporaryFailure
 from mailhive.queue.outbox import LIFE, PAUSES, Outbox
@@ -52,11 +51,8 @@ class TestOutbox(OutboxConformance):
 
     async def crash(self, outbox: Outbox) -> None:
         """Nothing more is written: its thread has no file any more."""
-        held = outbox._ledger
-        assert held is not None
-        outbox._ledger = None
         outbox.running = False
-        await deferToThreadPool(reactor, outbox._pool, held.close)
+        await outbox._file.close()
 
     def pass_time(self) -> None:
         self.clock.advance(PAUSES[-1])
