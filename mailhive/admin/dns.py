@@ -62,7 +62,7 @@ def _mx(settings: Settings, domain: str) -> Iterator[str]:
 
 
 def _srv(settings: Settings, domain: str) -> Iterator[str]:
-    """RFC 8620 §2.2."""
+    # RFC 8620 §2.2
     listeners = [each for each in settings.server.listener.values() if each.protocol == "jmap"]
     found = False
     for listener in listeners:

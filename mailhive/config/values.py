@@ -14,7 +14,24 @@ __all__ = ["exactly", "header", "one_of", "quoted", "table"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 §5.6.2
 _CONTENT = re.compile(r"[!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?")  # RFC 9110 §5.5
-_FRAMING = {"connection", "content-length", "transfer-encoding"}
+#: What only a connection or a single answer can say.
+_OWN = {
+    "allow",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "keep-alive",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-protocol",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "www-authenticate",
+}
 
 _KINDS = {
     str: "a string",
@@ -59,8 +76,11 @@ def header(value: Any) -> HttpHeader:
             f'{value!r} is not a header field; allowed is "Name: Value" in ISO 8859-1 without '
             "control characters"
         )
-    if name.lower() in _FRAMING:
-        raise ValueError(f'"{name}" belongs to the connection; any other header field is allowed')
+    if name.lower() in _OWN:
+        raise ValueError(
+            f'"{name}" belongs to the connection or to the single answer; any other header field '
+            "is allowed"
+        )
     return HttpHeader(name, content)
 
 

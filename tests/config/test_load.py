@@ -100,6 +100,8 @@ MISTAKES = {
     "format of the log": ("+[log]\nformat = 'xml'", 9, "log.format", '"text", "json"'),
     "version of JMAP": ("5:directory = 'memory'\ndefault-version = 'draft'", 6,
                         "jmap.default-version", 'allowed: "rfc-8621"'),
+    "header of the single answer": ("+[jmap.http]\nheaders = 'content-type: text/html'", 9,
+                                    "jmap.http.headers", "to the single answer"),
     "address": ("2:bind = 'example.org:25'", 2, "server.listener.mx.bind",
                 '"example.org" is not an IP address'),
     "address without port": ("2:bind = '127.0.0.1'", 2, "server.listener.mx.bind",
