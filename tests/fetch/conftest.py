@@ -1,15 +1,13 @@
 """Web servers and a DNS server on loopback, for the client to ask."""
 
-import datetime
 import socket
 from ipaddress import ip_address
 
 import pytest
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from attrs import frozen
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet import reactor, ssl
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import gatherResults
@@ -21,6 +19,7 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from mailhive.fetch.client import Fetcher
+from mailhive.testing.certificates import make_certificate
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def serve():
         if certificate is None:
             port = reactor.listenTCP(0, site, interface=interface)
         else:
-            port = reactor.listenSSL(0, site, certificate.options(), interface=interface)
+            port = reactor.listenSSL(0, site, certificate.options, interface=interface)
         ports.append(port)
         resource.port = port.getHost().port
         return resource
@@ -71,6 +70,30 @@ def serve():
     yield serve
     for port in ports:
         pytest_twisted.blockon(port.stopListening())
+
+
+@frozen
+class Certificate:
+    """One that signs itself: for a server, and for a client that trusts it."""
+
+    options: ssl.CertificateOptions
+    trust_root: object
+
+
+@pytest.fixture
+def certificate():
+    """Make a `Certificate` for names and addresses."""
+
+    def make(*names):
+        pem = make_certificate(*names)
+        options = ssl.CertificateOptions(
+            privateKey=load_pem_private_key(pem.private_key, None),
+            certificate=load_pem_x509_certificate(pem.certificate),
+        )
+        trusted = ssl.Certificate.loadPEM(pem.certificate)
+        return Certificate(options, ssl.trustRootFromCertificates([trusted]))
+
+    return make
 
 
 class Zone(ResolverBase):
@@ -153,47 +176,6 @@ def resolving():
     yield resolving
     for port in ports:
         pytest_twisted.blockon(port.stopListening())
-
-
-class Authority:
-    """A certificate authority for one test."""
-
-    def __init__(self):
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-        made = self._sign(self._name, self._key.public_key(), x509.BasicConstraints(True, None))
-        pem = made.public_bytes(serialization.Encoding.PEM)
-        self.trust_root = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(pem)])
-
-    def certificate(self, *names):
-        """For DNS names and addresses."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        alternatives = x509.SubjectAlternativeName(
-            [x509.IPAddress(ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
-        )
-        made = self._sign(x509.Name([]), key.public_key(), alternatives)
-        pem = serialization.Encoding.PEM
-        return ssl.PrivateCertificate.loadPEM(
-            made.public_bytes(pem)
-            + key.private_bytes(
-                pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-
-    def _sign(self, name, key, extension):
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder(self._name, name, key, x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(extension, critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-
-
-@pytest.fixture
-def authority():
-    return Authority()
 
 
 @pytest.fixture

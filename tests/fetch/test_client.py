@@ -333,28 +333,31 @@ async def test_redirect_to_a_bad_url(location, fetchers, serve):
 
 
 @pytest_twisted.ensureDeferred
-async def test_certificate_for_the_name_is_good(fetchers, serve, resolving, zone, authority):
-    server = serve(hello, certificate=authority.certificate("push.example"))
+async def test_certificate_for_the_name_is_good(fetchers, serve, resolving, zone, certificate):
+    made = certificate("push.example")
+    server = serve(hello, certificate=made)
     fetcher = fetchers(
-        trust_root=authority.trust_root, resolver=resolving(zone({"push.example": ["127.0.0.1"]}))
+        trust_root=made.trust_root, resolver=resolving(zone({"push.example": ["127.0.0.1"]}))
     )
     fetched = await fetcher.request("GET", f"https://push.example:{server.port}/")
     assert fetched.body == b"hello"
 
 
 @pytest_twisted.ensureDeferred
-async def test_certificate_for_an_address_is_good(fetchers, serve, authority):
-    server = serve(hello, certificate=authority.certificate("127.0.0.1"))
-    fetcher = fetchers(trust_root=authority.trust_root)
+async def test_certificate_for_an_address_is_good(fetchers, serve, certificate):
+    made = certificate("127.0.0.1")
+    server = serve(hello, certificate=made)
+    fetcher = fetchers(trust_root=made.trust_root)
     fetched = await fetcher.request("GET", f"https://127.0.0.1:{server.port}/")
     assert fetched.body == b"hello"
 
 
 @pytest_twisted.ensureDeferred
-async def test_certificate_for_another_name(fetchers, serve, resolving, zone, authority):
-    server = serve(hello, certificate=authority.certificate("other.example"))
+async def test_certificate_for_another_name(fetchers, serve, resolving, zone, certificate):
+    made = certificate("other.example")
+    server = serve(hello, certificate=made)
     fetcher = fetchers(
-        trust_root=authority.trust_root, resolver=resolving(zone({"push.example": ["127.0.0.1"]}))
+        trust_root=made.trust_root, resolver=resolving(zone({"push.example": ["127.0.0.1"]}))
     )
     reason = await fails(fetcher.request("GET", f"https://push.example:{server.port}/"))
     assert reason == "push.example: the certificate is for another name"
@@ -362,8 +365,9 @@ async def test_certificate_for_another_name(fetchers, serve, resolving, zone, au
 
 
 @pytest_twisted.ensureDeferred
-async def test_certificate_that_nobody_vouches_for(fetchers, serve, authority):
-    server = serve(hello, certificate=authority.certificate("127.0.0.1"))
+async def test_certificate_that_nobody_vouches_for(fetchers, serve, certificate):
+    made = certificate("127.0.0.1")
+    server = serve(hello, certificate=made)
     reason = await fails(fetchers().request("GET", f"https://127.0.0.1:{server.port}/"))
     assert reason.startswith("127.0.0.1: TLS failed: ")
     assert server.asked == []
@@ -377,13 +381,12 @@ async def test_no_tls_where_it_was_asked_for(fetchers, raw):
 
 
 @pytest_twisted.ensureDeferred
-async def test_redirect_out_of_tls_is_refused(fetchers, serve, authority):
+async def test_redirect_out_of_tls_is_refused(fetchers, serve, certificate):
     plain = serve(hello)
-    server = serve(
-        to(f"http://127.0.0.1:{plain.port}/"), certificate=authority.certificate("127.0.0.1")
-    )
+    made = certificate("127.0.0.1")
+    server = serve(to(f"http://127.0.0.1:{plain.port}/"), certificate=made)
     with pytest.raises(FetchRefused) as caught:
-        await fetchers(trust_root=authority.trust_root).request(
+        await fetchers(trust_root=made.trust_root).request(
             "GET", f"https://127.0.0.1:{server.port}/", redirects=1
         )
     assert caught.value.reason == "127.0.0.1 redirects to a URL without TLS"
