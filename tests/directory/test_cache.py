@@ -189,3 +189,29 @@ async def test_equal_questions_share_an_answer_as_old_as_the_question():
     assert await cached.principal("alice") == ALICE
     clock.advance(1)
     assert await cached.principal("alice") is None
+
+
+@ensureDeferred
+async def test_a_reload_forgets():
+    cached, behind, _ = make()
+    assert await cached.principal("alice") == ALICE
+    assert await cached.principal("bob") is None
+    assert await cached.authenticate("alice", "secret") == ALICE
+    behind.there = False
+    cached.reload()
+    assert await cached.principal("alice") is None
+    assert await cached.authenticate("alice", "secret") is None
+
+
+@ensureDeferred
+async def test_a_login_brings_what_is_known_of_the_principal_up_to_date():
+    """Or what it was let in by would not be among what it can be let in by."""
+    cached, behind, _ = make()
+    assert await cached.principal("alice") == ALICE
+    known = Principal("alice", credential="new", credentials=frozenset({"new"}))
+    behind.authenticate = lambda login, password: succeed(known)
+    entered = await cached.authenticate("alice", "new password")
+    assert entered.credential == "new"
+    found = await cached.principal("alice")
+    assert found.credentials == {"new"}
+    assert found.credential == ""

@@ -16,10 +16,12 @@ from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.logger import globalLogPublisher
 
 from mailhive.config.fields import FilePath
 from mailhive.config.load import load
 from mailhive.config.units import Duration
+from mailhive.directory import password, schemes
 from mailhive.directory.database.provider import PROVIDER, SqlDirectory
 from mailhive.directory.database.settings import (
     ColumnSettings,
@@ -28,6 +30,7 @@ from mailhive.directory.database.settings import (
     QuerySettings,
     SqlSettings,
 )
+from mailhive.directory.database.sqlite import SqliteDatabase
 from mailhive.errors import TemporaryFailure
 from mailhive.model.principal import Principal
 from mailhive.testing.certificates import make_certificate
@@ -381,9 +384,9 @@ async def test_secrets_have_to_say_what_they_are(sqlite, secret):
     directory = sqlite(
         f"{USERS} INSERT INTO users (name, secret) VALUES ('a', '{secret}');", QUERIES
     )
-    for password in ("x", "", secret):
-        found = await directory.authenticate("a", password)
-        assert (found is not None) == (secret == "{PLAIN}x" and password == "x")
+    for typed in ("x", "", secret):
+        found = await directory.authenticate("a", typed)
+        assert (found is not None) == (secret == "{PLAIN}x" and typed == "x")
 
 
 @pytest.mark.parametrize(
@@ -482,6 +485,55 @@ async def test_closed(sqlite):
         assert await answer is None
     with pytest.raises(TemporaryFailure):
         await directory.principal("a")
+
+
+@pytest.mark.parametrize("form", ["{}", "{}@x.example"])
+@pytest.mark.parametrize("secret", [False, True])
+@ensureDeferred
+async def test_who_does_not_exist_costs_as_many_queries(sqlite, monkeypatch, form, secret):
+    """And as many hashes: the time of an answer does not tell who exists."""
+    query = SqliteDatabase.query
+    asked, checked = [], []
+    monkeypatch.setattr(
+        SqliteDatabase, "query", lambda self, *a: asked.append(a) or query(self, *a)
+    )
+    monkeypatch.setattr(password, "matches", lambda *a: checked.append(a) or schemes.matches(*a))
+    more = {"secret": "SELECT secret FROM users WHERE name = :name"} if secret else {}
+    directory = sqlite(
+        f"{USERS} INSERT INTO users (name, mail, secret, type) VALUES"
+        f" ('a', 'a@x.example', '{CHEAP.hash('x')}', 'individual'),"
+        " ('b', 'b@x.example', NULL, NULL), ('g', 'g@x.example', NULL, 'group');",
+        QUERIES | more,
+    )
+    counts = []
+    for name in ("a", "b", "g", "nobody"):
+        assert await directory.authenticate(form.format(name), "wrong") is None
+        counts.append((len(asked), len(checked)))
+        del asked[:], checked[:]
+    assert len(set(counts)) == 1
+    assert counts[0][1] == 1
+
+
+@ensureDeferred
+async def test_trouble_is_told_once_and_its_end_too(tmp_path, opened):
+    lines = []
+
+    def observe(event):
+        if event.get("log_namespace") == "mailhive.directory.database.provider":
+            lines.append(event["log_format"].format(**event))
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        directory = opened.bare(example("sqlite", tmp_path))
+        assert await fails(directory, 3)
+        fill_sqlite(tmp_path / "accounts.sqlite3")
+        assert await is_well(directory)
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert lines == [
+        'Directory "sql" cannot answer: cannot connect: unable to open database file',
+        'Directory "sql" answers again',
+    ]
 
 
 PEM = make_certificate("localhost")
