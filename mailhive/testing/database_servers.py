@@ -150,6 +150,11 @@ class PostgresqlServer(_Server):
 
     end = signal.SIGINT
 
+    @property
+    def socket(self) -> Path:
+        """The directory of its Unix socket."""
+        return self.directory
+
     def _prepare(self) -> None:
         self._bin = self._programs()
         self._write("password", _SUPERUSER_PASSWORD.encode())
@@ -177,7 +182,7 @@ class PostgresqlServer(_Server):
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
-            "unix_socket_directories": "",
+            "unix_socket_directories": self.socket,
             "fsync": "off",
         }
         if self.certificate is not None:
@@ -234,6 +239,11 @@ class SystemPostgresqlServer(PostgresqlServer):
 class MariadbServer(_Server):
     """MariaDB as the system has it installed."""
 
+    @property
+    def socket(self) -> Path:
+        """Its Unix socket."""
+        return self.directory / "socket"
+
     def _prepare(self) -> None:
         common = [f"--datadir={self.directory / 'data'}", "--no-defaults"]
         self._run(
@@ -256,7 +266,7 @@ class MariadbServer(_Server):
             f"--datadir={self.directory / 'data'}",
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
-            f"--socket={self.directory / 'socket'}",
+            f"--socket={self.socket}",
             f"--pid-file={self.directory / 'pid'}",
             "--innodb-flush-log-at-trx-commit=0",
             *tls,
@@ -276,7 +286,7 @@ class MariadbServer(_Server):
         import pymysql
 
         return pymysql.connect(
-            unix_socket=str(self.directory / "socket"),
+            unix_socket=str(self.socket),
             user=user,
             password=password,
             database=database,

@@ -293,6 +293,15 @@ class Failures:
             assert await directory.principal("bob")
 
     @ensureDeferred
+    async def test_by_a_unix_socket(self, driver, server, tmp_path, opened):
+        changes = [('host = "127.0.0.1"', f'host = "{server.socket}"')]
+        settings = example(driver, tmp_path, port=server.port, changes=changes)
+        assert await is_well(opened.bare(settings))
+        await deferToThread(server.stop)
+        assert await fails(opened.bare(settings))
+        await deferToThread(server.start)
+
+    @ensureDeferred
     async def test_a_wrong_password_of_ours(self, driver, server, tmp_path, opened):
         changes = [("mailhive-secret", "wrong-secret")]
         settings = example(driver, tmp_path, port=server.port, changes=changes)
