@@ -24,8 +24,9 @@ def expand(text: str, values: dict[str, str], *, is_domain: bool = True) -> str:
     A domain that becomes too long loses labels at its left (RFC 7208 §7.3).
     """
     found = _MACRO.sub(lambda match: _value(match, values), text)
-    while is_domain and len(found) > _LONGEST and "." in found:
-        found = found.partition(".")[2]
+    if is_domain and len(found) > _LONGEST:
+        cut = found.find(".", len(found) - _LONGEST - 1)
+        return found[cut + 1 :]
     return found
 
 

@@ -9,11 +9,8 @@ __all__ = ["Directive", "Record", "RecordError", "is_record", "parse"]
 
 _MACRO = r"%(?:\{[A-Za-z][0-9]*[rR]?[-.+,/_=]*\}|[%_-])"
 _TEXT = re.compile(rf"(?:[!-$&-~]|{_MACRO})*", re.ASCII)
-#: RFC 7208 §7.1: domain-spec ends in a top label or a macro.
-_END = re.compile(
-    rf"(?:{_MACRO}|\.(?:[A-Za-z0-9]*[A-Za-z][A-Za-z0-9]*|[A-Za-z0-9]+-[A-Za-z0-9-]*[A-Za-z0-9])\.?)\Z",
-    re.ASCII,
-)
+_MACRO_AT_END = re.compile(rf"{_MACRO}\Z", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", re.ASCII)
 _ONLY_TO_EXPLAIN = re.compile(r"%\{[crtCRT]", re.ASCII)
 _UNKNOWN = re.compile(r"%\{([^slodipvhcrtSLODIPVHCRT])", re.ASCII)
 _ZERO = re.compile(r"%\{[A-Za-z]0+[^0-9]", re.ASCII)
@@ -85,7 +82,7 @@ def parse(text: bytes) -> Record:
 def _directive(term: str) -> Directive:
     match = _MECHANISM.fullmatch(term)
     if match is None:
-        raise RecordError(f"{term!r} is no term")
+        raise RecordError(f"{term[:100]!r} is no term")
     result, name, rest = _RESULTS[match[1]], match[2].lower(), match[3]
     # RFC 7208 §5
     if name == "all" and not rest:
@@ -100,7 +97,7 @@ def _directive(term: str) -> Directive:
         spec, prefix4, prefix6 = _cidr(rest)
         domain = _domain_spec(spec[1:]) if spec else None
         return Directive(result, name, domain, prefix4, prefix6)
-    raise RecordError(f"{term!r} is no mechanism")
+    raise RecordError(f"{term[:100]!r} is no mechanism")
 
 
 def _cidr(rest: str) -> tuple[str, int, int]:
@@ -110,28 +107,36 @@ def _cidr(rest: str) -> tuple[str, int, int]:
     prefix4 = 32 if match[1] is None else int(match[1])
     prefix6 = 128 if match[2] is None else int(match[2])
     if prefix4 > 32 or prefix6 > 128:
-        raise RecordError(f"{rest!r} has too long a prefix")
+        raise RecordError(f"{rest[:100]!r} has too long a prefix")
     return rest[: match.start()], prefix4, prefix6
 
 
 def _network(name: str, text: str) -> IPv4Network | IPv6Network:
     address, slash, prefix = text.partition("/")
     if "%" in address or (slash and not re.fullmatch("0|[1-9][0-9]{0,2}", prefix, re.ASCII)):
-        raise RecordError(f"{text!r} is no network")
+        raise RecordError(f"{text[:100]!r} is no network")
     try:
         return (IPv4Network if name == "ip4" else IPv6Network)(text, strict=False)
     except ValueError:
-        raise RecordError(f"{text!r} is no network") from None
+        raise RecordError(f"{text[:100]!r} is no network") from None
 
 
 def _domain_spec(text: str) -> str:
-    if _END.search(_checked(text)) is None or _ONLY_TO_EXPLAIN.search(text):
-        raise RecordError(f"{text!r} is no domain")
+    if not _ends_well(_checked(text)) or _ONLY_TO_EXPLAIN.search(text):
+        raise RecordError(f"{text[:100]!r} is no domain")
     return text
+
+
+def _ends_well(text: str) -> bool:
+    """Does a domain-spec end in a macro, or in a top label (RFC 7208 §7.1)?"""
+    if _MACRO_AT_END.search(text):
+        return True
+    _, dot, label = text.removesuffix(".").rpartition(".")
+    return bool(dot) and _LABEL.fullmatch(label) is not None and not label.isdecimal()
 
 
 def _checked(text: str) -> str:
     """`text`, which must be a macro-string (RFC 7208 §7.1)."""
     if not _TEXT.fullmatch(text) or _UNKNOWN.search(text) or _ZERO.search(text):
-        raise RecordError(f"{text!r} has no macros that are known")
+        raise RecordError(f"{text[:100]!r} has no macros that are known")
     return text

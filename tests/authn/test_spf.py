@@ -211,7 +211,9 @@ def test_macros_of_an_ipv6_address():
 def test_long_names_lose_labels_at_the_left():
     # RFC 7208 §7.3
     expanded = expand("%{l}.%{d}", {"l": ".".join(["abcdefghi"] * 40), "d": "example.com"})
-    assert len(expanded) <= 253 and expanded.endswith("abcdefghi.example.com")
+    assert 243 < len(expanded) <= 253 and expanded.endswith("abcdefghi.example.com")
+    assert expanded.startswith("abcdefghi.")
+    assert len(expand("%{d}", {"d": "x" * 300})) == 300  # which is no name
 
 
 def test_explanations(check):
@@ -318,11 +320,18 @@ def test_long_records_are_read_in_no_time(size):
         "a" * size,
         "/" * size,
         " a" * size,
+        "a:x." + "a" * size + "!",
+        "a:x." + "a." * size + "!",
+        "a:x." + "1-" * size,
+        "a:" + "%{" * size,
+        "a" + "/1" * size,
     ):
         try:
             parse(b"v=spf1 " + term.encode())
-        except RecordError:
-            continue
+        except RecordError as error:
+            assert len(str(error)) < 200
+    values = {"d": "a." * size}
+    assert len(expand("%{d}" * 100 + "x.example", values)) <= 253
 
 
 def test_which_texts_are_records():
