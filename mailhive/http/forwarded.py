@@ -34,14 +34,14 @@ class Proxies:
 
     def is_trusted(self, address: str) -> bool:
         """Is this the address of a trusted proxy?"""
-        return self.trusted.contains(address)
+        return bool(self.trusted) and self.trusted.contains(address)
 
     def client(self, peer: str, header: Callable[[bytes], str | None]) -> str:
         """The address of who sent a request that came from `peer`.
 
         `header(name)` is the value of a field, repeated ones joined by commas.
         """
-        if not self.trusted or not self.is_trusted(peer):
+        if not self.is_trusted(peer):
             return peer
         told = {
             self._last(FIELDS[name](value), peer)

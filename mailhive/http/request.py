@@ -1,7 +1,6 @@
 """A request that starts with its headers and whose body is read on demand."""
 
 import re
-from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -46,6 +45,7 @@ class Request(server.Request):
     gone = False  # the connection is lost
     has_ticket = False  # which authenticated it
     grant: "Grant | None" = None  # once it is authenticated
+    _peer: str | None = None
     _begun = False
     _answered = False
     _unfinished = False  # answered; finishes when the body has passed
@@ -102,9 +102,9 @@ class Request(server.Request):
         path, host = origin_form(target)
         if host is not None:  # it goes before the header field (RFC 9112 §3.2.2)
             self.requestHeaders.setRawHeaders(b"host", [host])
-        given = self.header(b"x-request-id")
-        if given is not None and self.is_from_proxy and _ID.fullmatch(given):
-            self.id = given
+        if self.is_from_proxy:
+            given = self.header(b"x-request-id") or ""
+            self.id = given if _ID.fullmatch(given) else self.id
         super().requestReceived(command, path, version)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -172,10 +172,12 @@ class Request(server.Request):
             self._answered = True
             self.channel.abort()
 
-    @cached_property
+    @property
     def peer(self) -> str:
         """The client's address, as far as trusted proxies tell it."""
-        return self.site.proxies.client(self.connected_from, self.header)
+        if self._peer is None:
+            self._peer = self.site.proxies.client(self.connected_from, self.header)
+        return self._peer
 
     @property
     def connected_from(self) -> str:
