@@ -17,7 +17,7 @@ LONGEST = 3_600_000
 #: A Retry-After is believed up to this.
 MOST_PATIENCE = 86_400_000
 #: Milliseconds between two pushes, at least, once a push service has had too much.
-SLOWED = 5_000
+SLOWED = 2_000
 #: Failures in a row after which a subscription is destroyed: while it is not
 #: verified, which is some minutes by default, and once it is: about three days.
 MOST_FAILURES = {False: 6, True: 80}

@@ -111,6 +111,7 @@ class Push:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    at: float  # seconds
 
 
 @frozen
@@ -123,7 +124,7 @@ class Answer:
 
 HANG = Answer(0)
 #: Seconds to wait for what should come.
-_PATIENCE = 15
+_PATIENCE = 30
 
 
 class PushService(Resource):
@@ -172,7 +173,7 @@ class PushService(Resource):
         """Listen no more."""
         for request in self._hanging:
             if request.channel is not None:
-                request.channel.abortConnection()
+                request.transport.abortConnection()
         await self._port.stopListening()
 
     def render_POST(self, request: Any) -> Any:
@@ -180,7 +181,8 @@ class PushService(Resource):
             name.decode().lower(): values[0].decode()
             for name, values in request.requestHeaders.getAllRawHeaders()
         }
-        push = Push(request.path.decode().lstrip("/"), headers, request.content.read())
+        path, now = request.path.decode().lstrip("/"), self._reactor.seconds()
+        push = Push(path, headers, request.content.read(), now)
         self.received.append(push)
         answer = self.script.pop(0) if self.script else Answer()
         self.answered(answer)

@@ -145,7 +145,7 @@ async def test_a_service_that_fails_in_every_way(
     await comes_after(10, "500", 1)
     await comes_after(100, "429", 2)
     interval = pusher.entry().interval
-    assert interval == 5_000  # from now on seldomer: it was a second
+    assert interval == 2_000  # from now on seldomer: it was a second
     await comes_after(40, "there was no answer within 0.3 seconds", 3)
     await comes_after(200, "503", 4)
     await pusher.until(lambda: pusher.entry().failures == 0)
