@@ -42,12 +42,17 @@ from mailhive.mail.removal import MailRemoval
 from mailhive.mail.responder import VacationResponder
 from mailhive.mime.charset import Charsets
 from mailhive.model.networks import Networks
+from mailhive.names import name_resolver
 from mailhive.push.hub import PushHub
 from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
+from mailhive.queue.reports import Reporter
 from mailhive.registry import provider
 from mailhive.reload import Reloads
+from mailhive.smtp.relay.exchangers import Exchangers
+from mailhive.smtp.relay.routes import Routes
+from mailhive.smtp.relay.transport import RelayTransport
 from mailhive.sockets import open_sockets
 from mailhive.systemd import notify
 
@@ -190,7 +195,13 @@ def _services(
         provider("authentication", name).build(settings.jmap.strategies[name], context)
         for name in settings.jmap.authentication
     )
-    outbox = Outbox(settings.server.data_dir / "outbox.sqlite", Submissions(mail_store), reactor)
+    outbox = Outbox(
+        settings.server.data_dir / "outbox.sqlite",
+        Submissions(mail_store),
+        reactor,
+        settings=settings.queue,
+        reporter=Reporter(blobs, settings.server.hostname),
+    )
     opened = (
         offload,
         blobs,
@@ -243,6 +254,10 @@ def _services(
         charsets=charsets,
     )
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
+    if settings.relay.enabled:
+        relay = _relay(settings, blobs, reactor)
+        relay.setServiceParent(parent)
+        outbox.add_transport(relay)
     hub = PushHub(mail_store, registry.push_types, reactor)
     push = _web_push(settings, hub, accounts, directory, reactor, parent)
     return Services(
@@ -309,6 +324,13 @@ def _web_push(
     as_service(fetcher).setServiceParent(parent)
     push.setServiceParent(parent)
     return push
+
+
+def _relay(settings: Settings, blobs: Any, reactor: Any) -> RelayTransport:
+    hostname = settings.server.hostname
+    resolver = name_resolver(settings.server.resolvers, reactor)
+    routes = Routes(settings.relay, Exchangers(resolver, hostname))
+    return RelayTransport(routes, blobs, hostname, reactor)
 
 
 def _build(table: Any, context: BuildContext) -> Any:

@@ -61,6 +61,9 @@ type = "sqlite"
 [blob."files"]
 type = "fs"
 
+[relay]
+enabled = false
+
 [jmap]
 directory = "people"
 

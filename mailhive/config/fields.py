@@ -2,6 +2,7 @@
 
 import re
 import socket
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, NewType
 
@@ -22,6 +23,7 @@ __all__ = [
     "lasts",
     "location",
     "machine_name",
+    "name_servers",
     "origin",
     "web_url",
     "websocket_url",
@@ -143,6 +145,22 @@ def websocket_url(_: object, __: "Attribute[str | None]", url: str | None) -> No
     if scheme not in ("ws", "wss"):
         raise ValueError(f'"{url}" is not such a URL; allowed is "ws://…" or "wss://…"')
     client_url(None, None, rest)  # type: ignore[arg-type]
+
+
+def name_servers(_: object, __: "Attribute[tuple[str, ...]]", servers: tuple[str, ...]) -> None:
+    for server in servers:
+        host, mark, port = server.rpartition(":")
+        if not (mark and (host.startswith("[") or ":" not in host)):
+            host, port = server, "53"
+        try:
+            ip_address(host.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            port = ""
+        if not (port.isdecimal() and port.isascii() and 0 < int(port) < 65_536):
+            raise ValueError(
+                f'"{server}" is no name server; allowed is an IP address, as in "192.0.2.1", '
+                '"192.0.2.1:53", "2001:db8::1" or "[2001:db8::1]:53"'
+            )
 
 
 def machine_name() -> str:

@@ -17,6 +17,7 @@ from mailhive.config.endpoints import Inherited, SocketAddress
 from mailhive.config.fields import FilePath, HttpHeader, Location
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.log import LogSettings
+from mailhive.config.relay import QueueSettings, RelaySettings
 from mailhive.config.settings import DomainSettings, ServerSettings, StorageSettings
 from mailhive.config.structure import keys_of
 from mailhive.config.tables import (
@@ -96,6 +97,8 @@ def _document() -> Iterator[str]:
     for name, provider in _own("authentication").items():
         if keys_of(provider.settings):
             yield from _section(f"jmap.{name}", provider.settings)
+    yield from _section("queue", QueueSettings)
+    yield from _section("relay", RelaySettings)
 
 
 def _chosen(table: str, cls: type[ProviderSettings]) -> Iterator[str]:
@@ -124,7 +127,9 @@ def _section(table: str, cls: type, heading: str | None = None) -> Iterator[str]
         if inner is None:
             plain.append(_row(key, field))
         elif not issubclass(inner, ProviderSettings):
-            below.append((f"{table}.{key}", inner, get_origin(field.type) is tuple))
+            # Tables that the user names are named by domains where they are no providers'.
+            name = '."example.org"' if get_origin(field.type) is dict else ""
+            below.append((f"{table}.{key}{name}", inner, get_origin(field.type) is tuple))
     yield f"\n{heading or f'## `[{table}]`'}\n\n{_text(cls)}"
     if plain:
         yield "\n| key | type | default | |\n|---|---|---|---|\n"

@@ -23,10 +23,11 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name
+from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name, name_servers
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.log import LogSettings
 from mailhive.config.problems import Found
+from mailhive.config.relay import QueueSettings, RelaySettings
 from mailhive.config.tables import (
     BlobSettings,
     DirectorySettings,
@@ -68,6 +69,14 @@ class ServerSettings:
         metadata=doc(
             "Where everything is kept that is not configured elsewhere. It is made if it does "
             "not exist, readable by its owner only."
+        ),
+    )
+    resolvers: tuple[str, ...] = field(
+        default=(),
+        validator=name_servers,
+        metadata=doc(
+            'Name servers to ask where mail goes: `"127.0.0.1"` or `"127.0.0.1:53"`.',
+            default="those of the system",
         ),
     )
     trusted_proxies: Networks = field(
@@ -152,6 +161,8 @@ class Settings:
     directory: dict[str, DirectorySettings] = field(factory=dict, metadata=doc(""))
     domain: dict[str, DomainSettings] = field(factory=dict, metadata=doc(""))
     jmap: JmapSettings = field(metadata=doc(""))
+    queue: QueueSettings = field(factory=QueueSettings, metadata=doc(""))
+    relay: RelaySettings = field(factory=RelaySettings, metadata=doc(""))
 
     def problems(self) -> Found:
         for index, name in enumerate(self.log.wiretap):

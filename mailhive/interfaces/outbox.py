@@ -9,9 +9,14 @@ class IOutbox(Interface):
     """Keeps each message until every recipient has got it or never will.
 
     All methods return Deferreds; what they answer is durable.  A submitted
-    message is handed to the first `ITransport` that takes it, recipient by
-    recipient, at once and then again after growing pauses until it has been tried
-    for days.  A recipient that no transport takes waits, and `status` says so.
+    message is handed to the first `ITransport` that takes it, destination by
+    destination, at once or when its `send_at` has come, and then again after
+    growing pauses until it has been tried for days.  Destinations do not wait for
+    each other, nor do messages to different ones.
+
+    **Reports.**  What becomes of a recipient is reported to the sender as RFC 3461
+    §5 has it: in a message of its own, with a null reverse-path, that goes through
+    this same outbox; never for a message whose own reverse-path is null.
 
     **At least once.**  What was accepted is sent after a crash too.  A crash
     between a transport's word that a recipient has the message and the note of it
@@ -53,6 +58,9 @@ class IOutbox(Interface):
     def status(message_id: str):
         """Fire with the `OutboundStatus`; None if the outbox is done with the message."""
 
+    def expedite(message_id: str):
+        """Have a message tried now that waits for its next attempt."""
+
     def blob_ids(after: str, until: str, limit: int):
         """Fire with ids of blobs it refers to, greater than `after`, up to `until`.
 
@@ -82,24 +90,27 @@ class ISubmissions(Interface):
 
 
 class ITransport(Interface):
-    """One way to a recipient."""
+    """One way to recipients."""
 
     relays = Attribute(
         "True when acceptance means that another host has the message, and not "
         "that the recipient does (bool)."
     )
 
-    def takes(address: str):
-        """Fire with True if mail to this address goes this way.
+    at_once = Attribute("Deliveries to one destination that may be under way at a time (int).")
 
-        `TemporaryFailure` when that cannot be known now.
+    def destination(address: str):
+        """Fire with the name of what mail to this address waits for; None if it goes another way.
+
+        A name is for the outbox and operators only; recipients of one name are handed
+        over together.  `TemporaryFailure` when that cannot be known now.
         """
 
     def deliver(envelope, blob_id: str):
         """Hand the message in the blob to every recipient of `envelope`, each for itself.
 
-        Fires with a tuple of `RecipientOutcome`, one per recipient, in order: 2yz
-        when it need not be handed over again, 4yz when it may be tried again
-        later, 5yz when that would be in vain.  When it is canceled, it hands over
-        nothing more.
+        They are of one destination.  Fires with a tuple of `RecipientOutcome`, one per
+        recipient, in order: 2yz when it need not be handed over again, 4yz when it may
+        be tried again later, 5yz when that would be in vain.  When it is canceled, it
+        hands over nothing more.
         """

@@ -14,7 +14,8 @@ class OutboundMessage:
     `id` is of the `Id` type of RFC 8620 §1.2 and given by who submits it, anew
     for every message (`mailhive.model.ids.random_id`).  The blob is sent as it
     is.  `account_id` is the account whose EmailSubmission of the same id tells
-    of the message; None when nobody is told.  `submitted_at` is in milliseconds.
+    of the message; None when nobody is told.  `submitted_at` is in milliseconds,
+    as is `send_at`, before which it is not to go; None: at once.
     """
 
     id: str
@@ -22,6 +23,7 @@ class OutboundMessage:
     blob_id: str
     submitted_at: int
     account_id: str | None = None
+    send_at: int | None = None
 
 
 @frozen

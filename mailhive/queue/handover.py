@@ -1,26 +1,29 @@
-"""Handing a message to the transports, and what that says of its recipients."""
+"""Handing a message to the transports."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from attrs import Factory, define
+from attrs import Factory, define, frozen
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.model.envelope import Envelope, RecipientOutcome
-from mailhive.model.outbound import OutboundMessage, RecipientStatus
+from mailhive.model.outbound import OutboundMessage
 
-__all__ = ["Handover", "is_waiting"]
+__all__ = ["Handover", "Way"]
 
-# RFC 3463 §3.5: X.4.0, other or undefined network or routing status.
-_NO_WAY = "451 4.4.0 No way to this recipient yet, waiting"
+#: Deliveries at a time to a destination of which nothing more is known yet.
+_AT_ONCE = 5
 
 
-def is_waiting(status: RecipientStatus) -> bool:
-    """Is the recipient queued because no transport takes it?"""
-    return status.reply == _NO_WAY
+@frozen
+class Way:
+    """How a recipient is reached: by which transport, if any, and what its mail waits for."""
+
+    transport: Any  # ITransport, or None
+    destination: str
 
 
 @define(eq=False)
@@ -28,38 +31,51 @@ class Handover:
     """`transports` are asked in order which of them takes a recipient."""
 
     transports: list[Any] = Factory(list)  # ITransport
+    _limits: dict[str, int] = Factory(dict)
     _log = Logger()
 
-    async def results(
-        self, message: OutboundMessage, addresses: Sequence[str]
-    ) -> AsyncIterator[list[RecipientStatus]]:
-        """Yield what becomes of the recipients, those of one transport together."""
-        ways: dict[int | None, list[str]] = {}
+    async def ways(self, addresses: Iterable[str]) -> dict[str, Way | TemporaryFailure]:
+        """How each is reached, or why that cannot be known now."""
+        ways: dict[str, Way | TemporaryFailure] = {}
         for address in addresses:
             try:
-                ways.setdefault(await self._way(address), []).append(address)
+                ways[address] = await self._way(address)
             except TemporaryFailure as error:
-                # RFC 3463 §3.5: X.4.3, directory server failure.
-                yield [RecipientStatus(address, "queued", f"451 4.4.3 {error}")]
-        for way, together in ways.items():
-            if way is None:
-                yield [RecipientStatus(address, "queued", _NO_WAY) for address in together]
-            else:
-                yield await self._deliver(self.transports[way], message, tuple(together))
+                ways[address] = error
+        return ways
 
-    async def _way(self, address: str) -> int | None:
-        """Which transport takes the address."""
-        for way, transport in enumerate(self.transports):
-            if await transport.takes(address):
-                return way
-        return None
+    def at_once(self, destination: str) -> int:
+        """How many deliveries to a destination there may be at a time."""
+        return self._limits.get(destination, _AT_ONCE)
 
-    async def _deliver(
+    async def _way(self, address: str) -> Way:
+        for transport in self.transports:
+            destination = await transport.destination(address)
+            if destination is not None:
+                self._limits[destination] = transport.at_once
+                return Way(transport, destination)
+        return Way(None, "")
+
+    async def deliver(
         self, transport: Any, message: OutboundMessage, addresses: tuple[str, ...]
-    ) -> list[RecipientStatus]:
-        envelope = Envelope(message.envelope.mail_from, addresses, message.envelope.parameters)
+    ) -> tuple[RecipientOutcome, ...]:
+        """What becomes of recipients of one destination; a failure puts them off."""
+        if transport is None:
+            # RFC 3463 §3.5: X.4.0, other or undefined network or routing status.
+            return tuple(
+                RecipientOutcome(address, 451, "4.4.0", "No way to this recipient yet")
+                for address in addresses
+            )
+        envelope = message.envelope
+        given = envelope.recipient_parameters
+        part = Envelope(
+            envelope.mail_from,
+            addresses,
+            envelope.parameters,
+            {address: given[address] for address in addresses if address in given},
+        )
         try:
-            outcomes = await transport.deliver(envelope, message.blob_id)
+            outcomes: tuple[RecipientOutcome, ...] = await transport.deliver(part, message.blob_id)
         except CancelledError:
             raise
         except Exception as error:
@@ -68,14 +84,5 @@ class Handover:
             else:
                 self._log.failure("Message {id} is put off", Failure(error), id=message.id)
             why = "Cannot be sent now, trying again"
-            outcomes = [RecipientOutcome(address, 451, "4.3.0", why) for address in addresses]
-        return [_status(outcome, relays=transport.relays) for outcome in outcomes]
-
-
-def _status(outcome: RecipientOutcome, *, relays: bool) -> RecipientStatus:
-    if outcome.code < 300:
-        delivered = "unknown" if relays else "yes"
-    else:
-        delivered = "queued" if outcome.code < 500 else "no"
-    reply = f"{outcome.code} {outcome.enhanced} {outcome.text}"
-    return RecipientStatus(outcome.recipient, delivered, reply)
+            return tuple(RecipientOutcome(address, 451, "4.3.0", why) for address in addresses)
+        return outcomes

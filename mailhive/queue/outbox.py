@@ -3,11 +3,13 @@
     data-dir/outbox.sqlite
 
 One thread has the file, so that changes are made in the order in which they were
-asked for.  A message has one owner at a time, an attempt to send it or somebody
-who holds it: that is its lock.  Nothing of a message is in memory but the lock
-and the attempt, so that a start needs no more than to look what is due.
+asked for.  What is attempted is a message at a destination; attempts of a message
+at several destinations go on side by side, and none while somebody holds the
+message: `Claims`.  Nothing of a message is in memory but claims and attempts, so
+that a start needs no more than to look what is due.
 """
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,23 +21,20 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mailhive.config.relay import QueueSettings
 from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.interfaces.outbox import IOutbox
-from mailhive.model.outbound import OutboundMessage, OutboundStatus, RecipientStatus
-from mailhive.queue.handover import Handover, is_waiting
-from mailhive.queue.ledger import SCHEMA, Ledger
-from mailhive.queue.locks import Locks
+from mailhive.model.envelope import RecipientOutcome
+from mailhive.model.outbound import OutboundMessage, OutboundStatus
+from mailhive.queue.claims import Claims
+from mailhive.queue.handover import Handover, Way
+from mailhive.queue.ledger import SCHEMA, Batch, Ledger
+from mailhive.queue.schedule import Next, after
 from mailhive.sqlite.connection import Connection
 from mailhive.sqlite.thread import FileThread
 
-__all__ = ["LIFE", "PAUSES", "Outbox"]
+__all__ = ["Outbox"]
 
-#: Seconds between attempts; the last one again and again.
-PAUSES = (60, 300, 900, 1_800, 3_600, 7_200, 14_400)
-#: Seconds after which a message is given up when it cannot be sent (RFC 5321 §4.5.4.1).
-LIFE = 5 * 86_400
-#: Messages that are sent at once.
-_AT_ONCE = 20
 #: Seconds that somebody who wants to hold a message waits for an attempt to end.
 _PATIENCE = 5.0
 #: Seconds until something is tried again that a store refused.
@@ -48,8 +47,9 @@ _DRAIN = 2.0
 class Outbox(Service):
     """`IOutbox` on the file at `path`.
 
-    `submissions` provides `ISubmissions`.  `clock` is there for tests, which let
-    time pass as they like.
+    `submissions` provides `ISubmissions`.  `reporter` makes what senders are told
+    (`reports.Reporter`); without one they are told nothing.  `clock` is there for
+    tests, which let time pass as they like.
     """
 
     _log = Logger()
@@ -60,16 +60,23 @@ class Outbox(Service):
         submissions: Any,
         reactor: Any,
         clock: Any = None,
+        *,
+        settings: QueueSettings | None = None,
+        reporter: Any = None,
     ) -> None:
         self._path = path
+        self._settings = settings or QueueSettings()
         self._handover = Handover()
         self._submissions = submissions
+        self._reporter = reporter
         self._reactor = reactor
         self._clock = clock or reactor
         self._file: FileThread[Ledger] = FileThread("outbox", reactor)
-        self._locks = Locks()
+        self._claims = Claims()
         self._work: set[Deferred[Any]] = set()
-        self._attempts: set[str] = set()
+        self._attempts: set[tuple[str, str]] = set()  # message and destination
+        self._telling: set[str] = set()
+        self._reporting: set[str] = set()
         self._alarms: set[Any] = set()  # IDelayedCall
         self._next_look: Any = None  # IDelayedCall
         self._looking = self._look_again = False
@@ -82,20 +89,16 @@ class Outbox(Service):
 
     def startService(self) -> None:
         """Open the file; blocks.  `SchemaError` when it was written by a newer mailhive."""
-        ledger = self._file.open(self._path, self._open)
-        held, untold = ledger.held(), ledger.untold()
+        ledger = self._file.open(self._path, _open)
+        held, untold, unreported = ledger.held(), ledger.untold(), ledger.unreported()
         super().startService()
         for message_id in held:
             self._begin(self._settle_held(message_id))
         for message_id in untold:
-            self._begin(self._tell_later(message_id))
+            self._begin(self._tell(message_id))
+        for message_id in unreported:
+            self._begin(self._report_to_sender(message_id))
         self._look()
-
-    def _open(self, connection: Connection) -> Ledger:
-        SCHEMA.apply(connection)
-        ledger = Ledger(connection)
-        ledger.wake(self._now())
-        return ledger
 
     async def _stop(self) -> None:
         for alarm in (*self._alarms, self._next_look):
@@ -132,23 +135,36 @@ class Outbox(Service):
     def status(self, message_id: str) -> Deferred[OutboundStatus | None]:
         return self._run(Ledger.status, message_id)
 
+    def expedite(self, message_id: str) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._expedite(message_id))
+
     def blob_ids(self, after: str, until: str, limit: int) -> Deferred[Sequence[str]]:
         return self._run(Ledger.blob_ids, after, until, limit)
 
     async def _submit(self, message: OutboundMessage, held: bool) -> None:
+        destinations = await self._destinations(message)
         if held:
-            await self._locks.acquire(message.id)
+            await self._claims.hold(message.id)
         try:
-            await self._run(Ledger.add, message, held, self._now())
+            await self._run(Ledger.add, message, destinations, held, self._now())
         except BaseException:
             if held:
-                self._locks.release(message.id)
+                self._claims.release(message.id)
             raise
+        self._look()
+
+    async def _destinations(self, message: OutboundMessage) -> dict[str, str]:
+        """What each recipient's mail waits for, as far as that is known now."""
+        ways = await self._handover.ways(message.envelope.recipients)
+        return {a: way.destination for a, way in ways.items() if isinstance(way, Way)}
+
+    async def _expedite(self, message_id: str) -> None:
+        await self._run(Ledger.expedite, message_id, self._now())
         self._look()
 
     async def _hold(self, message_id: str) -> bool:
         try:
-            await self._locks.acquire(message_id).addTimeout(_PATIENCE, self._clock)
+            await self._claims.hold(message_id).addTimeout(_PATIENCE, self._clock)
         except DeferredTimeout:
             return False
         held = False
@@ -156,7 +172,7 @@ class Outbox(Service):
             held = await self._run(Ledger.hold, message_id)
         finally:
             if not held:
-                self._locks.release(message_id)
+                self._claims.release(message_id)
         return held
 
     async def _end_hold(self, message_id: str, *, wanted: bool) -> None:
@@ -170,7 +186,7 @@ class Outbox(Service):
             self._log.warn("Message {id} stays held: {why}", id=message_id, why=str(error))
             self._in_a_while(lambda: self._end_hold(message_id, wanted=wanted))
             return
-        self._locks.release(message_id)
+        self._claims.release(message_id)
         self._look()
 
     async def _settle(self, message_id: str) -> None:
@@ -179,13 +195,13 @@ class Outbox(Service):
             status: OutboundStatus | None = await self._run(Ledger.status, message_id)
             wanted = status is not None and await self._submissions.is_wanted(status)
         except Exception as error:
-            self._report(error, "Message {id} stays held", message_id)
+            self._warn(error, "Message {id} stays held", message_id)
             self._in_a_while(lambda: self._settle(message_id))
         else:
             await self._end_hold(message_id, wanted=wanted)
 
     async def _settle_held(self, message_id: str) -> None:
-        await self._locks.acquire(message_id)
+        await self._claims.hold(message_id)
         await self._settle(message_id)
 
     # What is due
@@ -204,7 +220,7 @@ class Outbox(Service):
                 self._look_again = False
                 pause = await self._start_attempts()
         except Exception as error:
-            self._report(error, "The outbox cannot see what is due", "")
+            self._warn(error, "The outbox cannot see what is due", "")
         finally:
             self._looking = False
         if self._next_look is not None and self._next_look.active():
@@ -213,74 +229,144 @@ class Outbox(Service):
             self._next_look = self._clock.callLater(pause, self._look)
 
     async def _start_attempts(self) -> float | None:
-        """Begin what is due, as many as may be; seconds until there is more, if that is known."""
-        now = self._now()
-        due = await self._run(Ledger.due, now, _AT_ONCE + len(self._attempts))
+        """Begin what is due, as much as may be; seconds until there is more, if that is known."""
+        now, most = self._now(), self._settings.concurrency
+        under_way = Counter(destination for _, destination in self._attempts)
+        busy = [d for d, count in under_way.items() if count >= self._handover.at_once(d)]
+        due = await self._run(Ledger.due, now, busy, most + len(self._attempts))
         if not self.running:
             return None
-        for message_id in due:
-            if message_id not in self._attempts and len(self._attempts) < _AT_ONCE:
-                self._attempts.add(message_id)
-                self._begin(self._attempt(message_id))
+        for attempt in due:
+            destination = attempt[1]
+            if len(self._attempts) >= most:
+                break
+            if attempt not in self._attempts and (
+                under_way[destination] < self._handover.at_once(destination)
+            ):
+                under_way[destination] += 1
+                self._attempts.add(attempt)
+                self._begin(self._attempt(*attempt))
         later: int | None = await self._run(Ledger.next_due, now)
         return None if later is None else max(0.0, (later - now) / 1000)
 
-    async def _attempt(self, message_id: str) -> None:
+    async def _attempt(self, message_id: str, destination: str) -> None:
         try:
-            async with self._locks.having(message_id):
-                if await self._run(Ledger.is_ready, message_id):
-                    await self._send(message_id)
+            async with self._claims.attempting(message_id):
+                batch = await self._run(Ledger.batch, message_id, destination, self._now())
+                if batch is not None:
+                    await self._send(batch, destination)
         except Exception as error:
             # Perhaps somebody has the message and it cannot be noted: no haste.
-            self._report(error, "An attempt to send message {id} failed", message_id)
-            self._in_a_while(lambda: self._rested(message_id))
+            self._warn(error, "An attempt to send message {id} failed", message_id)
+            self._in_a_while(lambda: self._rested(message_id, destination))
         else:
-            await self._rested(message_id)
+            await self._rested(message_id, destination)
 
-    async def _rested(self, message_id: str) -> None:
-        self._attempts.discard(message_id)
+    async def _rested(self, message_id: str, destination: str) -> None:
+        self._attempts.discard((message_id, destination))
         self._look()
 
     # One attempt
 
-    async def _send(self, message_id: str) -> None:
-        status = await self._run(Ledger.status, message_id)
-        attempts = await self._run(Ledger.attempts, message_id) + 1
-        message = status.message
-        is_old = self._now() - message.submitted_at > LIFE * 1000
-        known = {recipient.address: recipient for recipient in status.recipients}
-        again = False
-        async for results in self._handover.results(message, status.waiting):
-            if is_old:
-                results = [_given_up(result) for result in results]
-            again = again or any(r.delivered == "queued" and not is_waiting(r) for r in results)
-            changed = [result for result in results if result != known[result.address]]
-            if changed:
-                await self._run(Ledger.note, message_id, changed)
-                await self._tell(message_id)
-        pause = PAUSES[min(attempts, len(PAUSES)) - 1]
-        due_at = self._now() + pause * 1000 if again else None
-        await self._run(Ledger.end_attempt, message_id, attempts, due_at)
+    async def _send(self, batch: Batch, destination: str) -> None:
+        """Hand over what is reached by the destination; the rest waits for another one."""
+        message, outcomes = batch.message, []
+        ways = await self._handover.ways(recipient.address for recipient in batch.due)
+        moved = {
+            address: way.destination
+            for address, way in ways.items()
+            if isinstance(way, Way) and way.destination != destination
+        }
+        if moved:
+            await self._run(Ledger.move, message.id, moved)
+        transports: dict[Any, list[str]] = {}
+        for address, way in ways.items():
+            if isinstance(way, TemporaryFailure):
+                # RFC 3463 §3.5: X.4.3, directory server failure.
+                outcomes.append(RecipientOutcome(address, 451, "4.4.3", str(way)))
+            elif address not in moved:
+                transports.setdefault(way.transport, []).append(address)
+        if outcomes:
+            await self._note(batch, None, outcomes)
+        for transport, addresses in transports.items():
+            given = await self._handover.deliver(transport, message, tuple(addresses))
+            await self._note(batch, transport, given)
+
+    async def _note(
+        self, batch: Batch, transport: Any, outcomes: Sequence[RecipientOutcome]
+    ) -> None:
+        """Write down what became of recipients, and tell of it."""
+        message, settings = batch.message, self._settings
+        due = {recipient.address: recipient for recipient in batch.due}
+        results: list[Next] = [
+            after(
+                outcome,
+                relays=transport is not None and transport.relays,
+                attempts=due[outcome.recipient].attempts + 1,
+                submitted_at=max(message.submitted_at, message.send_at or 0),
+                now=self._now(),
+                life=settings.life,
+                warn_after=settings.warn_after,
+                warned=due[outcome.recipient].warned,
+                has_sender=bool(message.envelope.mail_from) and self._reporter is not None,
+                parameters=message.envelope.recipient_parameters.get(outcome.recipient, {}),
+            )
+            for outcome in outcomes
+        ]
+        if await self._run(Ledger.note, message.id, results) and message.account_id is not None:
+            await self._tell(message.id)
+        if any(result.report for result in results):
+            await self._report_to_sender(message.id)
 
     # Telling
 
     async def _tell(self, message_id: str) -> None:
         """Have the EmailSubmission say how far the message has come; later if not now."""
+        if message_id in self._telling:  # that one will see it too
+            return
+        self._telling.add(message_id)
         try:
-            status = await self._run(Ledger.status, message_id)
-            if status is None or status.message.account_id is None:
-                return
-            await self._submissions.tell(status)
-            await self._run(Ledger.told, message_id)
+            while (news := await self._run(Ledger.news, message_id)) is not None:
+                status, count = news
+                await self._submissions.tell(status)
+                await self._run(Ledger.told, message_id, count)
         except CancelledError:
             raise
         except Exception as error:
-            self._report(error, "The submission of message {id} is not up to date", message_id)
-            self._in_a_while(lambda: self._tell_later(message_id))
+            self._warn(error, "The submission of message {id} is not up to date", message_id)
+            self._in_a_while(lambda: self._tell(message_id))
+        finally:
+            self._telling.discard(message_id)
 
-    async def _tell_later(self, message_id: str) -> None:
-        async with self._locks.having(message_id):
-            await self._tell(message_id)
+    async def _report_to_sender(self, message_id: str) -> None:
+        """Send the sender what is to be reported; later if not now."""
+        if message_id in self._reporting or self._reporter is None:
+            return
+        self._reporting.add(message_id)
+        try:
+            while reports := await self._run(Ledger.reports, message_id):
+                status = await self._run(Ledger.status, message_id)
+                with self._reporter.hold():
+                    notification = await self._reporter.notification(
+                        status.message, reports, self._now(), self._settings.life
+                    )
+                    destinations = await self._destinations(notification)
+                    await self._run(
+                        Ledger.reported,
+                        message_id,
+                        reports,
+                        notification,
+                        destinations,
+                        self._now(),
+                    )
+                self._look()
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._warn(error, "The sender of message {id} is not told yet", message_id)
+            self._in_a_while(lambda: self._report_to_sender(message_id))
+        finally:
+            self._reporting.discard(message_id)
 
     # Work
 
@@ -300,7 +386,7 @@ class Outbox(Service):
         def done(result: Any) -> None:
             self._work.discard(doing)
             if isinstance(result, Failure):
-                self._report(result.value, "Work on the outbox failed", "")
+                self._warn(result.value, "Work on the outbox failed", "")
 
         doing.addBoth(done)
 
@@ -315,7 +401,7 @@ class Outbox(Service):
         alarm = self._clock.callLater(_REST, begin)
         self._alarms.add(alarm)
 
-    def _report(self, error: BaseException | None, what: str, message_id: str) -> None:
+    def _warn(self, error: BaseException | None, what: str, message_id: str) -> None:
         if isinstance(error, CancelledError):  # the daemon stops
             return
         if isinstance(error, MailhiveError):
@@ -324,10 +410,6 @@ class Outbox(Service):
             self._log.failure(what, Failure(error), id=message_id)
 
 
-def _given_up(result: RecipientStatus) -> RecipientStatus:
-    """What becomes of a recipient that was tried in vain for too long."""
-    if result.delivered != "queued" or is_waiting(result):
-        return result
-    # RFC 3463 §3.5: X.4.7, delivery time expired.
-    reply = f"550 5.4.7 Given up after {LIFE // 86_400} days: {result.reply}"
-    return RecipientStatus(result.address, "no", reply)
+def _open(connection: Connection) -> Ledger:
+    SCHEMA.apply(connection)
+    return Ledger(connection)

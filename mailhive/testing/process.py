@@ -49,6 +49,9 @@ type = "sqlite"
 [blob."files"]
 type = "fs"
 
+[relay]
+{relay}
+
 [jmap]
 directory = "{directory}"
 
@@ -214,6 +217,7 @@ class DaemonProcess:
             url=self.base_url,
             tls=tls,
             directory="memory" if self.users else "internal",
+            relay="" if "relay" in self.keys else "enabled = false",
         )
         for name, password in self.users.items():
             # A JSON string is a TOML string too.

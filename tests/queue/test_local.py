@@ -45,7 +45,7 @@ async def test_takes_what_is_for_a_domain_of_the_directory(stores, server, trans
         "alice@example.com": False,
         "alice": False,
     }.items():
-        assert await transport.takes(address) is taken
+        assert await transport.destination(address) == ("here" if taken else None)
 
 
 @pytest_twisted.ensureDeferred

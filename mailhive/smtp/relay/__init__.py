@@ -1,0 +1,1 @@
+"""Mail to other servers: finding them, connections to them, and what to trust them with."""

@@ -1,0 +1,260 @@
+"""The `ITransport` to other servers: for each message, the first server that listens.
+
+Mail waits by domain, or by route where one is configured, so that a slow server
+holds up nothing but its own mail.  A connection on which everything went well is
+kept for a moment for the next message to the same destination.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError, ConnectingCancelledError
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailhive.errors import TemporaryFailure
+from mailhive.interfaces.outbox import ITransport
+from mailhive.model.addresses import canonical_domain, split
+from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.smtp import client
+from mailhive.smtp.answers import outcome_of
+from mailhive.smtp.client import MOST_RECIPIENTS, Disconnected, Refused, Session, TlsFailed
+from mailhive.smtp.relay.connection import Connection
+from mailhive.smtp.relay.exchangers import NoMail
+from mailhive.smtp.relay.idle import IdleSessions
+from mailhive.smtp.relay.routes import Routes, Security, Target
+from mailhive.smtp.replies import SmtpReply
+
+__all__ = ["RelayTransport"]
+
+#: Addresses that one attempt tries.
+_MOST_TARGETS = 10
+#: Octets of a message that are read at once.
+_CHUNK = 262_144
+
+_NO_DOMAIN = SmtpReply(550, "5.1.3", "The address has no domain that mail can be for")
+_NO_ANSWER = SmtpReply(451, "4.4.1", "No server of the domain answers")
+_GONE = SmtpReply(451, "4.4.2", "")
+
+
+@implementer(ITransport)
+@define(eq=False, slots=False)
+class RelayTransport(Service):
+    """Takes whatever is left: mail for other servers."""
+
+    routes: Routes
+    blobs: Any  # IBlobStore
+    hostname: str
+    reactor: Any
+    relays = True
+    _idle: IdleSessions = field(init=False)
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._idle = IdleSessions(self.reactor)
+
+    @property
+    def at_once(self) -> int:
+        return self.routes.settings.connections_per_destination
+
+    def destination(self, address: str) -> Deferred[str | None]:
+        domain = canonical_domain(split(address)[1]) or ""
+        route = self.routes.of(domain)
+        return succeed(domain if route is None else f"{route.host}:{route.port or route.tls}")
+
+    def deliver(self, envelope: Envelope, blob_id: str) -> Deferred[tuple[RecipientOutcome, ...]]:
+        return Deferred.fromCoroutine(self._deliver(envelope, blob_id))
+
+    def stopService(self) -> None:
+        """Let idle connections go."""
+        super().stopService()
+        self._idle.close()
+
+    async def _deliver(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
+        domain = canonical_domain(split(envelope.recipients[0])[1])
+        if not domain:
+            return tuple(outcome_of(address, _NO_DOMAIN) for address in envelope.recipients)
+        content = await _Content.of(self.blobs, blob_id)
+        why: SmtpReply | None = None
+        host, tried = "", 0
+        try:
+            async for target in self.routes.targets(domain):
+                tried += 1
+                host = target.host
+                try:
+                    session = await self._session(target)
+                except Refused as error:
+                    # Another server may be in a better mood, today or tomorrow: a refusal
+                    # at this stage is final only if all of them refuse.
+                    if why is None or why.code >= 500:
+                        why = error.reply
+                except (Disconnected, ConnectError, ConnectingCancelledError) as error:
+                    why = SmtpReply(451, "4.4.1", _said(error))
+                else:
+                    return await self._transfer(session, target, envelope, content)
+                self._log.info(
+                    "{host} [{address}] does not take mail now: {why}",
+                    host=target.host,
+                    address=target.address,
+                    why=str(why),
+                )
+                if tried == _MOST_TARGETS:
+                    break
+        except NoMail as error:
+            why = error.reply
+        except TemporaryFailure as error:
+            why = SmtpReply(451, "4.4.3", str(error))
+        return tuple(
+            evolve(outcome_of(address, why or _NO_ANSWER), host=host)
+            for address in envelope.recipients
+        )
+
+    async def _transfer(
+        self, session: Session, target: Target, envelope: Envelope, content: "_Content"
+    ) -> tuple[RecipientOutcome, ...]:
+        """Send in as many transactions as the server wants."""
+        outcomes: dict[str, RecipientOutcome] = {}
+        left = list(envelope.recipients)
+        most = _most_recipients(session)
+        notifies = "DSN" in session.extensions
+        try:
+            while left and session.is_open:
+                some = evolve(envelope, recipients=tuple(left[:most]))
+                results = await client.transfer(session, some, content)
+                # RFC 5321 §4.5.3.1.10: those that were too many come in another transaction.
+                taken = sum(result.code < 300 for result in results)
+                late = {r.recipient for r in results if r.code == 452 and taken}
+                outcomes |= {
+                    result.recipient: evolve(result, host=target.host, notifies=notifies)
+                    for result in results
+                }
+                if not taken and len(late) == len(results):
+                    break
+                most = min(most, taken or most)
+                left = [a for a in left if a in late or a not in outcomes]
+        except Refused as error:
+            self._fill(outcomes, envelope, error.reply, target)
+        except Disconnected as error:
+            self._fill(outcomes, envelope, evolve(_GONE, text=str(error)), target)
+        self._fill(outcomes, envelope, evolve(_GONE, text="The server went away"), target)
+        if session.is_open:
+            self._idle.keep(target, session)
+        else:
+            session.wire.abort("Done")
+        return tuple(outcomes[address] for address in envelope.recipients)
+
+    def _fill(
+        self,
+        outcomes: dict[str, RecipientOutcome],
+        envelope: Envelope,
+        reply: SmtpReply,
+        target: Target,
+    ) -> None:
+        """What becomes of recipients of whom nothing was said."""
+        for address in envelope.recipients:
+            if address not in outcomes:
+                outcomes[address] = evolve(outcome_of(address, reply), host=target.host)
+
+    async def _session(self, target: Target) -> Session:
+        """A conversation with the server, begun as the target wants it."""
+        if (idle := await self._idle.take(target)) is not None:
+            return idle
+        try:
+            return await self._begin(target, target.security)
+        except TlsFailed as error:
+            if target.security is not Security.OPPORTUNISTIC:
+                raise
+            # RFC 7435 §3: where TLS fails and nothing asks for it, without it.
+            self._log.info("{host}: {why}", host=target.host, why=str(error))
+        return await self._begin(target, Security.NONE)
+
+    async def _begin(self, target: Target, security: Security) -> Session:
+        implicit = security is Security.IMPLICIT
+        endpoint_of = TCP6ClientEndpoint if ":" in target.address else TCP4ClientEndpoint
+        timeout = self.routes.settings.connect_timeout
+        endpoint: Any = endpoint_of(self.reactor, target.address, target.port, timeout)
+        creator: Any = None if security is Security.NONE else target.creator(security)
+        if implicit:
+            endpoint = wrapClientTLS(creator, endpoint)
+        wire = await endpoint.connect(_Dialer(self.reactor, creator, implicit))
+        try:
+            session = await client.greet(wire, self.hostname, encrypted=implicit)
+            if security is Security.STARTTLS:
+                await client.start_tls(session)
+            elif security is Security.OPPORTUNISTIC and "STARTTLS" in session.extensions:
+                with suppress(Refused):  # what comes next will say if it cannot go on
+                    await client.start_tls(session)
+            if target.login is not None:
+                await client.log_in(session, *target.login)
+        except BaseException:
+            wire.abort("Given up")
+            raise
+        return session
+
+
+@define(eq=False, slots=False)
+class _Dialer(Factory):
+    reactor: Any
+    creator: Any
+    implicit_tls: bool
+    noisy = False
+
+    def buildProtocol(self, _: Any) -> Connection:
+        return Connection(self.reactor, self.creator, implicit_tls=self.implicit_tls)
+
+
+@frozen
+class _Content:
+    """A message in the blob store, as `client.Content`."""
+
+    blobs: Any
+    blob_id: str
+    size: int
+    is_8bit: bool
+    has_utf8_header: bool
+
+    @classmethod
+    async def of(cls, blobs: Any, blob_id: str) -> "_Content":
+        """Reads it through, to know what it holds."""
+        size = await blobs.size(blob_id)
+        is_8bit = has_utf8_header = False
+        in_header = True
+        before = b""
+        for start in range(0, size, _CHUNK):
+            octets = await blobs.read(blob_id, start, _CHUNK)
+            if in_header:
+                text = before + octets
+                end = min((i for i in (text.find(b"\n\r\n"), text.find(b"\n\n")) if i >= 0),
+                          default=-1)  # fmt: skip
+                in_header = end < 0
+                header = text if in_header else text[:end]
+                has_utf8_header = has_utf8_header or not header.isascii()
+                before = octets[-3:]
+            is_8bit = is_8bit or not octets.isascii()
+            if is_8bit and not in_header:
+                break
+        return cls(blobs, blob_id, size, is_8bit, has_utf8_header)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for start in range(0, self.size, _CHUNK):
+            yield await self.blobs.read(self.blob_id, start, _CHUNK)
+
+
+def _most_recipients(session: Session) -> int:
+    """RFC 9422 §4.2: RCPTMAX of LIMITS."""
+    for limit in session.extensions.get("LIMITS", "").upper().split():
+        name, _, value = limit.partition("=")
+        if name == "RCPTMAX" and value.isdecimal() and int(value) > 0:
+            return min(int(value), MOST_RECIPIENTS)
+    return MOST_RECIPIENTS
+
+
+def _said(error: Exception) -> str:
+    text = str(error)
+    return text.partition(": ")[2].rstrip(".") or text if isinstance(error, ConnectError) else text

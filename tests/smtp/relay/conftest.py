@@ -1,0 +1,87 @@
+"""A relay with a DNS and mail servers of its own on the loopback."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest_twisted
+from attrs import define
+from twisted.internet import reactor
+
+from mailhive.config.relay import RelaySettings
+from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.smtp.relay.exchangers import Exchangers
+from mailhive.smtp.relay.routes import Routes
+from mailhive.smtp.relay.transport import RelayTransport
+from mailhive.testing.names import NameServer
+from mailhive.testing.smtp_peer import SmtpPeer
+
+RECORDS = {
+    "example.org": {"MX": [(10, "mx1.example.org"), (20, "mx2.example.org")]},
+    "mx1.example.org": {"A": ["127.0.0.1"]},
+    "mx2.example.org": {"A": ["127.0.0.2"]},
+}
+
+
+@pytest_twisted.async_yield_fixture
+async def names() -> AsyncIterator[NameServer]:
+    server = NameServer(dict(RECORDS))
+    await server.start(reactor)
+    yield server
+    await server.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def peers() -> AsyncIterator[Any]:
+    """`start(*peers)` has them listen on 127.0.0.1, 127.0.0.2 … and one port, which it returns."""
+    started: list[SmtpPeer] = []
+
+    async def start(*wanted: SmtpPeer) -> int:
+        port = 0
+        for number, peer in enumerate(wanted, 1):
+            peer.interface = f"127.0.0.{number}"
+            port = await peer.start(reactor, port)
+            started.append(peer)
+        return port
+
+    yield start
+    for peer in started:
+        await peer.stop()
+
+
+@define
+class Relay:
+    transport: RelayTransport
+    blobs: Any
+
+    async def send(
+        self,
+        *recipients: str,
+        text: bytes = b"Subject: x\r\n\r\nHello\r\n",
+        **more: Any,
+    ) -> dict[str, RecipientOutcome]:
+        writer = self.blobs.open_writer()
+        writer.write(text)
+        with self.blobs.hold():
+            blob_id = await writer.commit()
+            envelope = Envelope("a@here.example", recipients or ("b@example.org",), **more)
+            outcomes = await self.transport.deliver(envelope, blob_id)
+        assert tuple(outcome.recipient for outcome in outcomes) == envelope.recipients
+        return {outcome.recipient: outcome for outcome in outcomes}
+
+
+@pytest_twisted.async_yield_fixture
+async def relay(tmp_path: Path, names: NameServer, stores: Any) -> AsyncIterator[Any]:
+    made: list[Relay] = []
+
+    def make(**settings: Any) -> Relay:
+        exchangers = Exchangers(names.resolver(reactor), "here.example")
+        routes = Routes(RelaySettings(**settings), exchangers)
+        transport = RelayTransport(routes, stores.blob_store, "here.example", reactor)
+        transport.startService()
+        made.append(Relay(transport, stores.blob_store))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.transport.stopService()
