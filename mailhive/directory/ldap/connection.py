@@ -5,7 +5,7 @@ more of an answer is ever held than it may be long; whatever is not to the proto
 ends the connection.
 """
 
-from typing import Any
+from typing import Any, Self
 
 from attrs import frozen
 from sansldap import (
@@ -32,7 +32,7 @@ from zope.interface import implementer
 
 from mailhive.errors import TemporaryFailure
 
-__all__ = ["Found", "LdapConnection", "ServerFailed", "describe", "frame_length"]
+__all__ = ["Found", "LdapConnection", "Outcome", "ServerFailed", "frame_length"]
 
 _SEQUENCE = 0x30
 _LENGTH_OCTETS = 4
@@ -52,10 +52,37 @@ class ServerFailed(TemporaryFailure):
 
 
 @frozen
+class Outcome:
+    """The result of a request (RFC 4511 §4.1.9): its code, and what it says for a log."""
+
+    code: int
+    text: str
+
+    @classmethod
+    def of(cls, result: LDAPResult) -> Self:
+        # The number itself: of a code that sansldap does not know the member is equal to 0,
+        # which is success.
+        code: int = result.result_code.value
+        said = "".join(c if c.isprintable() else "?" for c in result.diagnostics_message[:200])
+        name = result.result_code.name.lower().replace("_", " ")
+        return cls(code, f"{name}: {said}" if said else name)
+
+    @property
+    def is_success(self) -> bool:
+        return self.code == LDAPResultCode.SUCCESS.value
+
+    def unless_busy(self) -> Self:
+        """This; ServerFailed if it is that the server has no time or is going down."""
+        if self.code in (LDAPResultCode.BUSY.value, LDAPResultCode.UNAVAILABLE.value):
+            raise ServerFailed(self.text)
+        return self
+
+
+@frozen
 class Found:
     """What a search found: its result, entries, how many references, and the page's cookie."""
 
-    result: LDAPResult
+    result: Outcome
     entries: list[SearchResultEntry]
     references: int
     cookie: bytes
@@ -130,7 +157,7 @@ class LdapConnection(Protocol):
         self.transport.startTLS(options)
         return waiting
 
-    def bind(self, dn: str, password: str) -> Deferred[LDAPResult]:
+    def bind(self, dn: str, password: str) -> Deferred[Outcome]:
         """Fire with the result of a simple bind (RFC 4511 §4.2).
 
         ValueError without a name or a password: that would succeed and prove nothing
@@ -269,8 +296,8 @@ class LdapConnection(Protocol):
 
     def _begin_tls(self, messages: list[LDAPMessage], options: Any) -> Deferred[None]:
         result = _result_of(messages, ExtendedResponse)
-        if result.result_code != LDAPResultCode.SUCCESS:
-            raise ServerFailed(f"STARTTLS was refused ({describe(result)})")
+        if not result.is_success:
+            raise ServerFailed(f"STARTTLS was refused ({result.text})")
         return self.encrypt(options)
 
     def _cancelled(self, _: Deferred[Any]) -> None:
@@ -278,18 +305,10 @@ class LdapConnection(Protocol):
         self.abort("an answer was not waited for")
 
 
-def describe(result: LDAPResult) -> str:
-    """A result for a log: its code, and what the server says of it."""
-    text = "".join(c if c.isprintable() else "?" for c in result.diagnostics_message[:200])
-    name = result.result_code.name.lower().replace("_", " ")
-    return f"{name}: {text}" if text else name
-
-
-def _result_of(messages: list[LDAPMessage], kind: Any) -> LDAPResult:
+def _result_of(messages: list[LDAPMessage], kind: Any) -> Outcome:
     if len(messages) != 1 or not isinstance(messages[0], kind):
         raise ServerFailed("the server answered something else than it was asked")
-    result: LDAPResult = messages[0].result
-    return result
+    return Outcome.of(messages[0].result)
 
 
 def _found(messages: list[LDAPMessage]) -> Found:
@@ -299,7 +318,7 @@ def _found(messages: list[LDAPMessage]) -> Found:
     entries = [message for message in before if isinstance(message, SearchResultEntry)]
     cookies = [c.cookie for c in done.controls if isinstance(c, PagedResultControl)]
     references = len(before) - len(entries)
-    return Found(done.result, entries, references, cookies[0] if cookies else b"")
+    return Found(Outcome.of(done.result), entries, references, cookies[0] if cookies else b"")
 
 
 def _why(reason: Failure) -> str:

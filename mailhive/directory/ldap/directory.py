@@ -6,7 +6,7 @@ from random import choice
 from typing import Any
 
 from attrs import evolve
-from sansldap import LDAPResult, LDAPResultCode
+from sansldap import LDAPResultCode
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailhive.directory.cache import CachedDirectory
-from mailhive.directory.ldap.connection import LdapConnection, ServerFailed, describe
+from mailhive.directory.ldap.connection import LdapConnection, Outcome, ServerFailed
 from mailhive.directory.ldap.lookup import Lookup
 from mailhive.directory.ldap.mapping import Mapped
 from mailhive.directory.ldap.pool import Pool, servers_of
@@ -36,14 +36,13 @@ _log = Logger()
 _LONGEST = 1_000  # characters of a name or address that the server is asked for
 _TIMES = 64  # how many of the last binds are remembered for how long they took
 _REFUSED = (
-    LDAPResultCode.INVALID_CREDENTIALS,
-    LDAPResultCode.INAPPROPRIATE_AUTHENTICATION,  # has no password
-    LDAPResultCode.NO_SUCH_OBJECT,  # was removed just now
-    LDAPResultCode.CONSTRAINT_VIOLATION,  # locked after too many attempts
-    LDAPResultCode.UNWILLING_TO_PERFORM,  # disabled
-    LDAPResultCode.INSUFFICIENT_ACCESS_RIGHTS,
+    LDAPResultCode.INVALID_CREDENTIALS.value,
+    LDAPResultCode.INAPPROPRIATE_AUTHENTICATION.value,  # has no password
+    LDAPResultCode.NO_SUCH_OBJECT.value,  # was removed just now
+    LDAPResultCode.CONSTRAINT_VIOLATION.value,  # locked after too many attempts
+    LDAPResultCode.UNWILLING_TO_PERFORM.value,  # disabled
+    LDAPResultCode.INSUFFICIENT_ACCESS_RIGHTS.value,
 )
-_BUSY = (LDAPResultCode.BUSY, LDAPResultCode.UNAVAILABLE)
 
 
 @implementer(IDirectory)
@@ -121,14 +120,14 @@ class LdapDirectory:
         dn = self._user_dn.fill(name=user.principal.name) if self._user_dn else user.dn
         began = self._reactor.seconds()
         result = await self._logins.run(
-            lambda connection: connection.bind(dn, password).addCallback(_not_busy)
+            lambda connection: connection.bind(dn, password).addCallback(Outcome.unless_busy)
         )
         self._times.append(self._reactor.seconds() - began)
-        if result.result_code == LDAPResultCode.SUCCESS:
+        if result.is_success:
             return ""
-        if result.result_code in _REFUSED:
+        if result.code in _REFUSED:
             return None
-        raise TemporaryFailure(f'a bind as "{dn}" failed ({describe(result)})')
+        raise TemporaryFailure(f'a bind as "{dn}" failed ({result.text})')
 
     async def _compare(self, user: Mapped | None, login: str, password: str) -> str | None:
         secrets = user.secrets if user is not None else ()
@@ -206,15 +205,9 @@ def _nothing(_: LdapConnection) -> Deferred[None]:
     return succeed(None)
 
 
-def _not_busy(result: LDAPResult) -> LDAPResult:
-    if result.result_code in _BUSY:
-        raise ServerFailed(describe(result))
-    return result
-
-
-def _welcome(result: LDAPResult, dn: str) -> None:
-    if result.result_code != LDAPResultCode.SUCCESS:
-        raise ServerFailed(f'it does not let "{dn}" bind ({describe(result)})', silent=True)
+def _welcome(result: Outcome, dn: str) -> None:
+    if not result.is_success:
+        raise ServerFailed(f'it does not let "{dn}" bind ({result.text})', silent=True)
 
 
 def build(settings: LdapSettings, context: Any) -> CachedDirectory:

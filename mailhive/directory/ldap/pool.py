@@ -213,6 +213,9 @@ class Pool:
                 why = str(error)
                 server.failed(taken, why)
                 continue
+            except TemporaryFailure:  # of this request
+                server.worked()
+                raise
             server.worked()
             return result
         raise TemporaryFailure(f"no LDAP server works: {why}")

@@ -1,14 +1,17 @@
 """Searches in the trees of a directory, and what makes their answers undecidable."""
 
+from collections.abc import AsyncIterator
+
 from attrs import define
 from sansldap import FilterAnd, LDAPFilter, LDAPResultCode, SearchResultEntry, SearchScope
 
-from mailhive.directory.ldap.connection import Found, describe
+from mailhive.directory.ldap.connection import Found
 from mailhive.directory.ldap.pool import Pool
 from mailhive.errors import TemporaryFailure
 
 __all__ = ["Entry", "Tree"]
 
+_GONE = (LDAPResultCode.NO_SUCH_OBJECT.value, LDAPResultCode.INVALID_DN_SYNTAX.value)
 _NO_ATTRIBUTES = "1.1"  # RFC 4511 §4.5.1.8
 
 
@@ -57,32 +60,23 @@ class Tree:
         """The entries below every base that fit, each once."""
         found: dict[str, Entry] = {}
         for base in self.bases:
-            cookie = b""
-            while True:
-                page = await self._ask(
-                    base, SearchScope.SUBTREE, wanted, attributes, cookie, self.page_size
-                )
-                self._check(page, base, LDAPResultCode.SUCCESS)
+            async for page in self._pages(base, wanted, attributes):
                 for entry in map(_entry, page.entries):
                     found[entry.dn.casefold()] = entry
                 if len(found) > self.most:
                     raise TemporaryFailure(f"more than {self.most} entries fit an LDAP search")
-                if not page.cookie or page.cookie == cookie:
-                    break
-                cookie = page.cookie
         return list(found.values())
 
     async def read(self, dn: str, attributes: list[str]) -> Entry | None:
         """The entry of that name, if there is one and it fits."""
         page = await self._ask(dn, SearchScope.BASE, self.principals, attributes)
-        gone = (LDAPResultCode.NO_SUCH_OBJECT, LDAPResultCode.INVALID_DN_SYNTAX)
-        self._check(page, dn, LDAPResultCode.SUCCESS, *gone)
+        self._check(page, dn, *_GONE)
         return _entry(page.entries[0]) if page.entries else None
 
     async def fits(self, dn: str, wanted: LDAPFilter) -> bool:
         """Does the entry of that name fit?"""
         page = await self._ask(dn, SearchScope.BASE, wanted, [_NO_ATTRIBUTES])
-        self._check(page, dn, LDAPResultCode.SUCCESS, LDAPResultCode.NO_SUCH_OBJECT)
+        self._check(page, dn, *_GONE)
         return bool(page.entries)
 
     async def has(self, wanted: LDAPFilter) -> bool:
@@ -93,8 +87,24 @@ class Tree:
             )
             if page.entries:
                 return True
-            self._check(page, base, LDAPResultCode.SUCCESS)
+            self._check(page, base)
         return False
+
+    async def _pages(
+        self, base: str, wanted: LDAPFilter, attributes: list[str]
+    ) -> AsyncIterator[Found]:
+        # RFC 2696
+        cookie = b""
+        for _ in range(self.most + 1):
+            page = await self._ask(
+                base, SearchScope.SUBTREE, wanted, attributes, cookie, self.page_size
+            )
+            self._check(page, base)
+            yield page
+            if not page.cookie:
+                return
+            cookie = page.cookie
+        raise TemporaryFailure("an LDAP search does not end")
 
     async def _ask(
         self,
@@ -118,15 +128,19 @@ class Tree:
                 time_limit=self.time_limit,
                 page_size=page_size,
                 cookie=cookie,
-            )
+            ).addCallback(_unless_busy)
         )
 
-    def _check(self, page: Found, base: str, *allowed: LDAPResultCode) -> None:
-        code = page.result.result_code
-        if code not in allowed:
-            raise TemporaryFailure(f'a search in "{base}" failed ({describe(page.result)})')
+    def _check(self, page: Found, base: str, *allowed: int) -> None:
+        if not page.result.is_success and page.result.code not in allowed:
+            raise TemporaryFailure(f'a search in "{base}" failed ({page.result.text})')
         if page.references and not self.ignores_references:
             raise TemporaryFailure(f'a part of "{base}" is on another LDAP server')
+
+
+def _unless_busy(found: Found) -> Found:
+    found.result.unless_busy()
+    return found
 
 
 def _entry(message: SearchResultEntry) -> Entry:

@@ -90,7 +90,7 @@ def test_answers_cut_anywhere(cuts):
     bench.say(octets)
     found = deferred.result
     assert [e.object_name for e in found.entries] == [f"uid={n},dc=x" for n in range(5)]
-    assert found.result.result_code == LDAPResultCode.SUCCESS
+    assert found.result.is_success
     assert bench.connection.is_usable
 
 
@@ -169,13 +169,15 @@ def test_no_bind_without_a_name_and_a_password(dn, password):
 
 def test_binding():
     bench = Bench()
-    for code in (LDAPResultCode.INVALID_CREDENTIALS, LDAPResultCode.SUCCESS):
+    unknown = LDAPResultCode(4096)  # RFC 4511 §4.1.9: there may be more
+    for code in (LDAPResultCode.INVALID_CREDENTIALS, unknown, LDAPResultCode.SUCCESS):
         deferred = bench.connection.bind("cn=x", "pässword")
         [request] = bench.asked()
         assert (request.name, request.authentication.password) == ("cn=x", "pässword")
         bench.server.bind_response(request.message_id, result_code=code)
         bench.say()
-        assert deferred.result.result_code == code
+        assert deferred.result.code == code.value
+        assert deferred.result.is_success is (code is LDAPResultCode.SUCCESS)
     assert bench.connection.is_usable
 
 
@@ -231,10 +233,17 @@ def test_starttls_is_done_when_the_handshake_is():
     assert bench.connection.is_usable
 
 
-def test_starttls_that_is_refused():
+@pytest.mark.parametrize("code", [LDAPResultCode.PROTOCOL_ERROR, 4096])
+def test_starttls_that_is_refused(code):
     bench, deferred, request, _ = starting_tls()
-    bench.server.extended_response(request.message_id, result_code=LDAPResultCode.PROTOCOL_ERROR)
-    bench.say()
+    result = LDAPResult(LDAPResultCode.PROTOCOL_ERROR, "", "")
+    message = ExtendedResponse(request.message_id, [], result, None, None)
+    octets = bytes(message.pack(bench.server._packing_options))
+    if code == 4096:
+        # RFC 4511 §4.1.9: there may be codes that nobody knows
+        octets = octets.replace(b"\x0a\x01\x02", b"\x0a\x02\x10\x00")
+        octets = bytes([octets[0], octets[1] + 1, *octets[2:6], octets[6] + 1, *octets[7:]])
+    bench.say(octets)
     assert bench.transport.tls is None
     assert isinstance(failed(deferred), ServerFailed)
 

@@ -1,5 +1,8 @@
 """The configuration of an LDAP directory: every mistake with its line and key."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from mailhive.config.load import load
@@ -142,3 +145,14 @@ def test_urls(text, shown):
 def test_texts_that_are_no_url(text):
     with pytest.raises(ValueError, match="allowed"):
         LdapUrl.parse(text)
+
+
+def test_the_example_for_active_directory(tmp_path):
+    text = (Path(__file__).parents[3] / "docs/directories.md").read_text()
+    [example] = re.findall(r'```toml\n(\[directory\."ad"\]\n.*?)```', text, re.DOTALL)
+    (tmp_path / "ad-secret").write_text("secret")
+    head = HEAD.partition("[jmap]")[0] + '[jmap]\ndirectory = "ad"\n'
+    (tmp_path / "mailhive.toml").write_text(head + example)
+    settings = load(tmp_path / "mailhive.toml").settings.directory["ad"].settings
+    assert settings.referrals == "ignore"
+    assert settings.bind.secret == "secret"

@@ -178,3 +178,19 @@ async def test_all_that_wait_fail_together(pool):
     for deferred in running:
         with pytest.raises(TemporaryFailure):
             await deferred
+
+
+@ensureDeferred
+async def test_a_request_that_fails_is_not_the_servers_fault(pool):
+    FakeServer.down = {"a"}
+    await pool.run(lambda _: done())
+    FakeServer.down = set()
+    pool.reactor.advance(1)
+    failing = Deferred()
+    failing.errback(TemporaryFailure("an answer that is too long"))
+    with pytest.raises(TemporaryFailure):
+        await pool.run(lambda _: failing)
+    pool.reactor.advance(0)
+    assert await pool.run(lambda _: done(3)) == 3
+    assert FakeServer.tried == ["a", "b", "a", "a"]
+    await pool.close()
