@@ -91,6 +91,8 @@ class JmapSocket(WebSocketServerProtocol):
         self._ending = False
         self._full = False  # the connection takes no more
         self._decoding = False  # a large message is
+        self._enabling = 0  # of push, under way
+        self._waiting: list[Deferred[None]] = []  # requests, for it to have begun
 
     # Of Autobahn
 
@@ -147,6 +149,7 @@ class JmapSocket(WebSocketServerProtocol):
                     done.methods = ("WebSocketPushDisable",)
                     self._unsubscribe()
                 case call:
+                    await self._push_begun()
                     with self._api.request_slots.taken_by(self._principal.name):
                         reply = await self._api.answer(self._principal, call, response_head(name))
                     done.answer, done.methods = reply.body, reply.methods
@@ -215,11 +218,31 @@ class JmapSocket(WebSocketServerProtocol):
 
     async def _enable(self, enable: PushEnable) -> None:
         turn = self._unsubscribe()
-        account_ids = await self._api.account_ids(self._principal)
-        subscription = await self._hub.subscribe(
-            account_ids, enable.types, enable.push_state, self._push
-        )
-        self._subscribed(subscription, turn)
+        self._enabling += 1
+        self._hold_or_release()
+        try:
+            account_ids = await self._api.account_ids(self._principal)
+            subscription = await self._hub.subscribe(
+                account_ids, enable.types, enable.push_state, self._push
+            )
+            self._subscribed(subscription, turn)
+        finally:
+            self._enabling -= 1
+            if not self._enabling:
+                waiting, self._waiting = self._waiting, []
+                for request in waiting:
+                    request.callback(None)
+            self._hold_or_release()
+
+    async def _push_begun(self) -> None:
+        """Wait for what the client has enabled before.
+
+        An answer could else be older than what push begins with, and what changed in
+        between would never be told.
+        """
+        if self._enabling:
+            self._waiting.append(Deferred())
+            await self._waiting[-1]
 
     async def _move(self, old: Any, account_ids: frozenset[str]) -> None:
         turn = self._unsubscribe()
@@ -260,7 +283,7 @@ class JmapSocket(WebSocketServerProtocol):
         """The connection is lost: `connectionLost` says so as well."""
 
     def _hold_or_release(self) -> None:
-        if self._full or self._decoding:
+        if self._full or self._decoding or self._enabling:
             self._request.channel.hold()
         else:
             self._request.channel.release()

@@ -26,9 +26,8 @@ async def test_changes_are_pushed_and_a_client_resumes(world: Any) -> None:
     alice = world.alice
     client = await world.open()
     client.say({"@type": "WebSocketPushEnable", "dataTypes": None})
-    client.say(world.echo("a"))  # goes on beside
-    assert (await client.hear())["@type"] == "Response"
-    await pause()
+    client.say(world.echo("a"))
+    assert (await client.hear())["@type"] == "Response"  # from then on it hears all
     await alice.add(MESSAGE)
     change = await client.hear()
     state = (await alice.call("Email/get", ids=[]))["state"]
@@ -57,12 +56,41 @@ async def test_changes_are_pushed_and_a_client_resumes(world: Any) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_nothing_is_answered_before_push_has_begun(world: Any, monkeypatch: Any) -> None:
+    """What changed after an answer and before would never be told."""
+    looked_up: Deferred[frozenset[str]] = Deferred()
+    gates = [looked_up]
+
+    async def account_ids(*_: Any) -> frozenset[str]:
+        return await gates.pop()
+
+    monkeypatch.setattr(type(world.alice.api), "account_ids", account_ids)
+    client = await world.open()
+    client.say({"@type": "WebSocketPushEnable", "dataTypes": ["Mailbox"]})
+    enough = world.alice.api.limits.concurrent_requests + 1
+    for number in range(enough):  # more than may run at a time: they wait for their turn
+        client.say(world.echo("a", id=str(number)))
+    while gates:
+        await pause()
+    (channel,) = world.site.channels
+    assert channel.paused
+    await world.alice.call("Mailbox/set", create={"m": {"name": "New"}})
+    looked_up.callback(frozenset({world.alice.account_id}))
+    for number in range(enough):
+        answer = await client.hear()
+        assert (answer["@type"], answer["requestId"]) == ("Response", str(number))
+    assert not channel.paused
+    await world.alice.call("Mailbox/set", create={"n": {"name": "Newer"}})
+    state = (await world.alice.call("Mailbox/get", ids=[]))["state"]
+    assert (await client.hear())["changed"] == {world.alice.account_id: {"Mailbox": state}}
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_slow_reader_is_told_of_the_latest_only(world: Any) -> None:
     client = await world.open()
     client.say({"@type": "WebSocketPushEnable", "dataTypes": ["Mailbox"]})
     client.say(world.echo("a"))
     await client.hear()
-    await pause()
     (channel,) = world.site.channels
     channel.pauseProducing()  # as the transport does when it is full
     for name in "abc":
