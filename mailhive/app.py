@@ -181,7 +181,8 @@ def _services(
     directory = directory_service.directories
     throttle = Throttle(reactor.seconds)
     token_key = TokenKey.of(settings)
-    fetcher = Fetcher(reactor)  # of URLs that the configuration names
+    # For URLs that the configuration names; somebody waits to be let in.
+    fetcher = Fetcher(reactor, timeout=10.0)
     context = evolve(
         context,
         directory=directory,

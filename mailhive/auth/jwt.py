@@ -10,7 +10,7 @@ from mailhive.auth.bearer import BearerStrategy
 from mailhive.auth.claims import Expectations, Header, InvalidToken, read_claims, read_header
 from mailhive.auth.keys import VerifyingKey, read_keys, verified
 from mailhive.auth.sources import KeySource
-from mailhive.config.fields import Location, doc, lasts, web_url
+from mailhive.config.fields import Location, doc, is_in_the_clear, lasts, web_url
 from mailhive.config.problems import Found
 from mailhive.config.units import Duration
 from mailhive.errors import TemporaryFailure
@@ -81,10 +81,12 @@ class JwtSettings:
                     yield (key,), "does nothing; allowed beside public-keys or jwks-url"
 
     def warnings(self) -> Found:
-        urls = [self.jwks_url or "", *self.public_keys]
-        if any(url.startswith("http://") for url in urls):
-            key = "jwks-url" if (self.jwks_url or "").startswith("http://") else "public-keys"
-            yield (key,), "comes by http, where others can replace it; better is https"
+        better = "comes by http, where others can replace it; better is https"
+        if is_in_the_clear(self.jwks_url or ""):
+            yield ("jwks-url",), better
+        for index, location in enumerate(self.public_keys):
+            if is_in_the_clear(location):
+                yield ("public-keys", index), better
 
 
 class JwtStrategy(BearerStrategy):

@@ -16,7 +16,7 @@ from mailhive.auth.bearer import BearerStrategy
 from mailhive.auth.claims import Expectations, InvalidToken
 from mailhive.auth.provider import Endpoints, OidcProvider
 from mailhive.auth.shared import Shared
-from mailhive.config.fields import at_least, doc, web_url
+from mailhive.config.fields import at_least, doc, is_in_the_clear, web_url
 from mailhive.config.problems import Found
 from mailhive.config.units import Duration
 from mailhive.errors import TemporaryFailure
@@ -100,7 +100,7 @@ class OidcSettings:
         if not self.audience:
             message = "has no audience: tokens made for other programs are good here too"
             yield ("issuer",), message
-        elif self.issuer.startswith("http://"):
+        if is_in_the_clear(self.issuer):
             yield ("issuer",), "comes by http, where others can read tokens; better is https"
 
 

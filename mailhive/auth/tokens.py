@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, field
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from mailhive.auth.claims import Expectations, Header, InvalidToken, read_claims
@@ -57,7 +58,7 @@ class TokenKey:
                 raise ValueError("no private key of Ed25519")
         except OSError as error:
             raise TokenKeyError(f"cannot use {self.path}: {error.strerror}") from error
-        except (ValueError, TypeError) as error:
+        except (JoseError, ValueError, TypeError) as error:
             message = f"{self.path} is not a private key of Ed25519 in PEM"
             raise TokenKeyError(message) from error
         self._key, self.kid = key, key.thumbprint()

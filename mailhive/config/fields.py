@@ -20,6 +20,7 @@ __all__ = [
     "doc",
     "each_once",
     "host_name",
+    "is_in_the_clear",
     "lasts",
     "location",
     "machine_name",
@@ -126,6 +127,11 @@ def web_url(_: object, __: "Attribute[Any]", url: str | None) -> None:
         r"https?://[A-Za-z0-9.\[\]:-]+(/[!-.0->@-~]*)*(\?[!-~]*)?", url, re.ASCII
     ):
         raise ValueError(f'"{url}" is not such a URL; allowed is "https://…" or "http://…"')
+
+
+def is_in_the_clear(url: str) -> bool:
+    """Can others read and replace what comes from there?"""
+    return re.match(r"http://(?!(localhost|127\.0\.0\.1|\[::1\])(:|/|$))", url) is not None
 
 
 def location(value: str, base: Path) -> Location:

@@ -451,6 +451,11 @@ def test_the_configuration(tmp_path):
     [warning] = load(path).warnings
     assert "better is https" in str(warning)
     assert warning.line == 9
+    for url in ("http://localhost:8080/keys", "http://127.0.0.1/keys", "http://[::1]:1/keys"):
+        path.write_text(CONFIG + f"jwks-url = '{url}'")
+        assert load(path).warnings == ()
+    path.write_text(CONFIG + "public-keys = ['key.pem', 'http://localhost.example/keys']")
+    assert len(load(path).warnings) == 1
 
 
 def test_time_is_what_the_reactor_says():

@@ -177,3 +177,19 @@ def test_nothing_stays_pending(attempts):
         throttle.end(attempt, right)
     assert all(not record.pending for record in throttle._records.values())
     assert len(throttle._records) <= 3
+
+
+def test_tokens_count_for_their_network_alone():
+    clock = Clock()
+    throttle = Throttle(clock.seconds)
+    for number in range(20):
+        throttle.begin(None, f"guess{number}", "192.0.2.1").failed()
+    with pytest.raises(TooManyAttempts):
+        throttle.begin(None, "another", "192.0.2.1")
+    throttle.begin(None, "another", "198.51.100.1").succeeded()
+    # To have sent one that was good makes nobody known.
+    clock.advance(1)
+    throttle.begin(None, "good", "192.0.2.1").succeeded()
+    throttle.begin(None, "guess", "192.0.2.1").failed()
+    with pytest.raises(TooManyAttempts):
+        throttle.begin(None, "another", "192.0.2.1")

@@ -1,6 +1,7 @@
 """App passwords, tokens, who is disabled and who is provisioned, in the internal directory."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -267,3 +268,21 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path):
     assert editor.credentials(APP_PASSWORD) == ()
     editor.close()
     assert path.with_name("directory.sqlite.v1.backup").exists()
+
+
+def test_changes_of_several_processes_are_all_made(editor, tmp_path):
+    """Each has a connection of its own, as a process would."""
+
+    def work(number):
+        own = Editor(tmp_path / "directory.sqlite")
+        try:
+            own.change("bob", emails=lambda old: (*old.emails, f"b{number}@example.org"))
+            return own.add_token("bob", f"token {number}", SERVICES)
+        finally:
+            own.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(work, range(16)))
+    assert len(set(tokens)) == len(editor.credentials(TOKEN, "bob")) == 16
+    emails = set(editor.principal("bob").emails)
+    assert emails == {f"b{number}@example.org" for number in range(16)}

@@ -22,10 +22,16 @@ from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, Request, bu
 
 import pytest
 
+from mailhive.directory.editor import Editor
+from mailhive.model.credential import TOKEN
+from mailhive.model.principal import Principal
 from mailhive.testing.process import DaemonProcess, free_port
 
 CALLBACK = "http://127.0.0.1:1/callback"
 PROXY_SECRET = "a secret of the proxy's"
+
+# Many processes start here, one after the other; npm may have to download first.
+pytestmark = pytest.mark.timeout(240)
 
 
 # Clients
@@ -228,10 +234,27 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., DaemonProcess]]:
         server.stop()
 
 
+@pytest.fixture
+def people() -> Iterator[Callable[..., Editor]]:
+    """Put people whose password is "wonderland" into the directory of a mailhive."""
+    editors: list[Editor] = []
+
+    def add(server: DaemonProcess, *names: str) -> Editor:
+        editor = Editor(server.data / "directory.sqlite")
+        editors.append(editor)
+        secret = editor.hash_password("wonderland")
+        for name in names:
+            editor.add(Principal(name, emails=(f"{name}@example.org",)), secret)
+        return editor
+
+    yield add
+    for editor in editors:
+        editor.close()
+
+
 # Tests
 
 
-@pytest.mark.timeout(180)  # npm may have to download first
 def test_strategies_in_order(provider: Provider, serve: Callable[..., DaemonProcess]) -> None:
     server = serve(
         ["jwt", "oidc", "trusted-header", "basic"],
@@ -281,7 +304,6 @@ secrets = "{PROXY_SECRET}"
     kept_out(server, bearer(provider.tokens("mallory")["access_token"]))
 
 
-@pytest.mark.timeout(180)
 def test_introspection_of_an_audience(
     provider: Provider, serve: Callable[..., DaemonProcess]
 ) -> None:
@@ -302,7 +324,6 @@ audience = ["calendar", "mail"]
     assert kept_out(server, {}) == ['Bearer realm="mailhive"']
 
 
-@pytest.mark.timeout(180)
 def test_userinfo_revocation_and_a_provider_that_is_down(
     provider: Provider, serve: Callable[..., DaemonProcess]
 ) -> None:
@@ -335,10 +356,12 @@ cache-time = "1s"
     let_in(server, bearer(token))  # without a restart
 
 
-def test_app_passwords_and_tokens(serve: Callable[..., DaemonProcess]) -> None:
-    """Made, used and removed while the daemon runs, by processes of their own."""
+def test_app_passwords_and_tokens(
+    serve: Callable[..., DaemonProcess], people: Callable[..., Editor]
+) -> None:
+    """Made and removed by processes of their own, while the daemon runs and others change it."""
     server = serve(["jwt", "basic"], users={})
-    assert server.account("add", "alice", "--email", "alice@example.org", password="wonderland")
+    editor = people(server, "alice")
     let_in(server, basic("alice", "wonderland"))
 
     def made(*words: str) -> str:
@@ -347,45 +370,45 @@ def test_app_passwords_and_tokens(serve: Callable[..., DaemonProcess]) -> None:
         return ran.stdout.strip()
 
     phone = made("app-password", "add", "alice", "phone")
-    printer = made("app-password", "add", "alice", "printer", "--scope", "smtp")
     script = made("token", "add", "alice", "script")
-    relay = made("token", "add", "alice", "relay", "--scope", "smtp")
     let_in(server, basic("alice", phone))
     let_in(server, basic("alice@example.org", phone))
     let_in(server, bearer(script))
+    printer = editor.add_app_password("alice", "printer", ("smtp", "imap"))
     kept_out(server, basic("alice", printer))
-    challenges = kept_out(server, bearer(relay))
-    assert challenges[0].startswith('Bearer realm="mailhive", error="invalid_token"')
+    [used, unused] = json.loads(made("app-password", "list", "alice", "--json"))
+    assert (used["label"], unused["label"], unused["last-used"]) == ("phone", "printer", None)
+    assert used["last-used"] >= used["made"]
 
     # Both are there after a restart.
     server.stop()
     server.start()
     let_in(server, basic("alice", phone))
     let_in(server, bearer(script))
-    [used, unused] = json.loads(made("app-password", "list", "alice", "--json"))
-    assert (used["label"], unused["label"], unused["last-used"]) == ("phone", "printer", None)
-    assert used["last-used"] >= used["made"]
 
     made("app-password", "remove", "alice", "phone")
     kept_out(server, basic("alice", phone))
-    made("token", "remove", "alice", "script")
-    kept_out(server, bearer(script))
-    made("account", "disable", "alice")
+    editor.remove_credential(TOKEN, "alice", "script")
+    challenges = kept_out(server, bearer(script))
+    assert challenges[0].startswith('Bearer realm="mailhive", error="invalid_token"')
+    editor.change("alice", enabled=False)
     kept_out(server, basic("alice", "wonderland"))
-    made("account", "enable", "alice")
+    editor.change("alice", enabled=True)
     let_in(server, basic("alice", "wonderland"))
-    for secret in (phone, printer, script, relay, "wonderland"):
+    for secret in (phone, printer, script, "wonderland"):
         assert secret not in server.log()
 
 
 @pytest.mark.parametrize("provisioning", [True, False])
-def test_provisioning(serve: Callable[..., DaemonProcess], provisioning: bool) -> None:
+def test_provisioning(
+    serve: Callable[..., DaemonProcess], people: Callable[..., Editor], provisioning: bool
+) -> None:
     """At the session resource too, and a refusal says why."""
     extra = f'[jmap.trusted-header]\nsecrets = "{PROXY_SECRET}"\n'
     authentication = 'authentication = ["trusted-header", "basic"]'
     switch = f"user-provisioning = {str(provisioning).lower()}\n"
     server = serve([], extra, users={}, keys={"jmap": f"{authentication}\n{switch}"})
-    server.account("add", "alice", password="wonderland")
+    editor = people(server, "alice")
     zoe = {"X-User": "zoe", "X-User-Secret": PROXY_SECRET}
     if provisioning:
         for path in ("/jmap/session", "/.well-known/jmap"):
@@ -393,13 +416,13 @@ def test_provisioning(serve: Callable[..., DaemonProcess], provisioning: bool) -
             assert (status, len(session["accounts"])) == (200, 1)
         let_in(server, zoe, "zoe")
         let_in(server, basic("alice", "wonderland"))
-        assert "zoe" in server.account("list").stdout
+        assert editor.principal("zoe") == Principal("zoe")
         return
     kept_out(server, zoe, 403)
     status, _, problem = status_of(server, basic("alice", "wonderland"))
     assert status == 403
     assert "none is made for you" in problem["detail"]
-    assert "zoe" not in server.account("list").stdout
+    assert [principal.name for principal in editor.principals()] == ["alice"]
 
 
 def test_without_keys_the_default_is_basic(serve: Callable[..., DaemonProcess]) -> None:
@@ -421,3 +444,42 @@ def test_a_strategy_of_a_third_party(
     let_in(server, basic("alice", server.users["alice"]))
     challenges = kept_out(server, {"X-Badge": "008"})
     assert challenges == ["Badge", 'Basic realm="mailhive", charset="UTF-8"']
+
+
+def test_failures_count_over_all_listeners(serve: Callable[..., DaemonProcess]) -> None:
+    other = free_port()
+    second = f'[server.listener.second]\nbind = "127.0.0.1:{other}"\nprotocol = "jmap"\n'
+    server = serve(["basic"], second)
+    for number in range(5):
+        assert status_of(server, basic("alice", f"guess{number}"))[0] == 401
+    server.http_port, first = other, server.http_port
+    status, challenges, problem = status_of(server, basic("alice", server.users["alice"]))
+    assert (status, challenges) == (429, [])
+    assert problem["detail"] == "Too many failed logins; try again later."
+    server.http_port = first
+    let_in(server, basic("bob", server.users["bob"]), "bob")
+
+
+def test_no_answer_tells_who_is_there(
+    serve: Callable[..., DaemonProcess], people: Callable[..., Editor]
+) -> None:
+    """Neither by its status nor by its text."""
+    server = serve(["jwt", "basic"], users={})
+    editor = people(server, "alice", "bob", "carol")
+    editor.add(Principal("staff", "group"))
+    editor.change("bob", enabled=False)
+    editor.set_secret("carol", None)
+    printer = editor.add_app_password("alice", "printer", ("smtp",))
+    answers = {
+        json.dumps(status_of(server, basic(login, password)))
+        for login, password in (
+            ("alice", "wrong"),
+            ("alice", printer),
+            ("bob", "wonderland"),
+            ("carol", "wonderland"),
+            ("staff", "wonderland"),
+            ("nobody", "wonderland"),
+        )
+    }
+    assert len(answers) == 1
+    assert json.loads(answers.pop())[0] == 401
