@@ -265,7 +265,8 @@ def test_quota_of_an_account(daemon: DaemonProcess, user: Any) -> None:
     _, result, _ = answer(user, "Email/set", accountId=user.account_id, create={"d": draft})
     assert result["notCreated"]["d"]["type"] == "overQuota"
     with smtplib.SMTP("127.0.0.1", daemon.smtp_port) as client:
-        with pytest.raises(smtplib.SMTPDataError) as caught:
+        # The size is told with MAIL, so it is refused before the message is sent.
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as caught:
             client.sendmail("a@x.example", "carol@example.org", message(501))
-        assert caught.value.smtp_code == 452
+        assert caught.value.recipients["carol@example.org"][0] == 452
     assert put(user, 500, 2)["created"]
