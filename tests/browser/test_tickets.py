@@ -110,29 +110,29 @@ def test_a_ticket_is_its_users(client, server, deliver):
     accounts["bob"] = page.run("return client.accountId")
     answers = page.run(
         """
-        const heard = [];
         window.heard = { socket: [], events: [] };
-        const ticket = () => client.ticket();
-        const socket = new WebSocket(alice.socketUrl(await ticket()), "jmap");
-        const events = new EventSource(alice.eventsUrl(await ticket()));
-        const message = () => new Promise((resolve) => {
-          socket.onmessage = ({ data }) => resolve(JSON.parse(data));
-        });
+        const opened = (connection) =>
+          new Promise((resolve) => { connection.onopen = () => resolve(connection); });
+        const tickets = [await client.ticket(), await client.ticket()];
+        const [socket, events] = await Promise.all([
+          opened(new WebSocket(alice.socketUrl(tickets[0]), "jmap")),
+          opened(new EventSource(alice.eventsUrl(tickets[1]))),
+        ]);
         events.addEventListener("state", ({ data }) =>
-          window.heard.events.push(Object.keys(JSON.parse(data).changed)));
-        await Promise.all([socket, events].map((connection) =>
-          new Promise((resolve) => { connection.onopen = resolve; })));
+          heard.events.push(Object.keys(JSON.parse(data).changed)));
+        socket.send(JSON.stringify({ "@type": "WebSocketPushEnable", dataTypes: null }));
         const answers = [];
         for (const accountId of args) {
           socket.send(JSON.stringify({
             "@type": "Request", using: [CORE, MAIL],
             methodCalls: [["Mailbox/get", { accountId, ids: [] }, "0"]],
           }));
-          answers.push((await message()).methodResponses[0]);
+          answers.push(await new Promise((resolve) => {
+            socket.onmessage = ({ data }) => resolve(JSON.parse(data).methodResponses[0]);
+          }));
         }
-        socket.send(JSON.stringify({ "@type": "WebSocketPushEnable", dataTypes: null }));
         socket.onmessage = ({ data }) =>
-          window.heard.socket.push(Object.keys(JSON.parse(data).changed));
+          heard.socket.push(Object.keys(JSON.parse(data).changed));
         return answers;
         """,
         *(accounts["alice"], accounts["bob"]),

@@ -21,6 +21,7 @@ class Client {
     this.seen = { socket: [], events: [] }; // StateChanges
     this.pushState = { socket: null, events: null };
     this.open = { socket: null, events: null };
+    this.listening = { socket: false, events: false };
     this.network = []; // what the browser said of it
   }
 
@@ -92,7 +93,7 @@ class Client {
   }
 
   isListening() {
-    return this.open.socket?.readyState === 1 && this.open.events?.readyState === 1;
+    return this.listening.socket && this.listening.events;
   }
 
   networkIs(word) {
@@ -113,13 +114,16 @@ class Client {
   openSocket(ticket) {
     const socket = new WebSocket(this.socketUrl(ticket), "jmap");
     this.open.socket = socket;
-    socket.onopen = () => socket.send(JSON.stringify({
-      "@type": "WebSocketPushEnable", dataTypes: null, pushState: this.pushState.socket,
-    }));
+    // What is answered behind it says that push has begun.
+    socket.onopen = () => [
+      { "@type": "WebSocketPushEnable", dataTypes: null, pushState: this.pushState.socket },
+      { "@type": "Request", using: [CORE], methodCalls: [["Core/echo", {}, "0"]] },
+    ].forEach((message) => socket.send(JSON.stringify(message)));
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
       if (message["@type"] === "StateChange")
         this.changed("socket", message.changed, message.pushState);
+      else this.listening.socket = true;
     };
     socket.onclose = () => this.open.socket === socket && this.lost("socket");
   }
@@ -129,6 +133,7 @@ class Client {
     const events = new EventSource(
       this.eventsUrl(ticket) + (last === null ? "" : "&lasteventid=" + encodeURIComponent(last)));
     this.open.events = events;
+    events.onopen = () => { this.listening.events = true; };
     events.addEventListener("state", ({ data, lastEventId }) =>
       this.changed("events", JSON.parse(data).changed, lastEventId));
     // It would come back by itself, with a ticket that was used.
@@ -139,6 +144,7 @@ class Client {
   lost(channel) {
     const { [channel]: connection } = this.open;
     this.open[channel] = null;
+    this.listening[channel] = false;
     connection?.close();
     clearTimeout(this["retry " + channel]);
     this["retry " + channel] = setTimeout(
