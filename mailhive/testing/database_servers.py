@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -74,10 +75,16 @@ class _Server:
     def stop(self, how: signal.Signals | None = None) -> None:
         """End it, if it runs: in good order, or by a signal."""
         process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(signal.SIGCONT)
-            process.send_signal(how or self.end)
-            process.wait(_PATIENCE)
+        if process is None:
+            return
+        processes = [process.pid]
+        if how is signal.SIGKILL and process.poll() is None:
+            processes += _children(process.pid)  # they would serve for a while without it
+        for pid in processes if process.poll() is None else ():
+            with suppress(ProcessLookupError):  # a child that has just ended
+                os.kill(pid, signal.SIGCONT)
+                os.kill(pid, how or self.end)
+        process.wait(_PATIENCE)
 
     def suspend(self) -> None:
         """Let it, and what it has for its connections, do nothing more."""
@@ -89,8 +96,6 @@ class _Server:
 
     def close(self) -> None:
         """End it for good."""
-        if self._process is not None and self._process.poll() is None:
-            self.resume()
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
 

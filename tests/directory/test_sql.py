@@ -214,7 +214,7 @@ class Failures:
     @pytest.mark.parametrize("mode", ["refuse", "silent", "cut", "garbage", "drip", "endless"])
     @ensureDeferred
     async def test_a_network_or_server_that_misbehaves(self, relayed, relay, mode):
-        assert await is_well(relayed)
+        assert await recovers(relayed)
         relay.mode = mode
         if mode != "refuse":
             assert await fails(relayed)  # by connections that were open
@@ -234,7 +234,10 @@ class Failures:
         assert await recovers(relayed)
 
     @ensureDeferred
-    async def test_connections_that_were_lost_are_replaced_unnoticed(self, relayed, relay):
+    async def test_connections_that_were_lost_are_replaced_unnoticed(
+        self, driver, relay, tmp_path, opened
+    ):
+        relayed = opened.bare(example(driver, tmp_path, port=relay.port))
         await gatherResults([relayed.principal("bob") for _ in range(20)])
         assert len(relay.connections) > 1
         relay.cut_all()
@@ -244,7 +247,7 @@ class Failures:
 
     @ensureDeferred
     async def test_a_server_that_hangs(self, directory, server):
-        assert await is_well(directory)
+        assert await recovers(directory)
         server.suspend()
         try:
             assert await fails(directory, 10)
@@ -256,10 +259,12 @@ class Failures:
     @pytest.mark.parametrize("how", [signal.SIGKILL, None])
     @ensureDeferred
     async def test_a_server_that_is_restarted(self, directory, server, how):
-        assert await is_well(directory)
+        assert await recovers(directory)
         await deferToThread(server.stop, how)
-        assert await fails(directory)
-        await deferToThread(server.start)
+        try:
+            assert await fails(directory)
+        finally:
+            await deferToThread(server.start)
         assert await recovers(directory)
 
     @ensureDeferred
@@ -298,8 +303,10 @@ class Failures:
         settings = example(driver, tmp_path, port=server.port, changes=changes)
         assert await is_well(opened.bare(settings))
         await deferToThread(server.stop)
-        assert await fails(opened.bare(settings))
-        await deferToThread(server.start)
+        try:
+            assert await fails(opened.bare(settings))
+        finally:
+            await deferToThread(server.start)
 
     @ensureDeferred
     async def test_a_wrong_password_of_ours(self, driver, server, tmp_path, opened):
