@@ -56,8 +56,8 @@ class Client(asyncio.Protocol):
     def __init__(self, request: bytes, status: bytes, after: bytes = b"") -> None:
         self.request, self.status, self.after = request, status, after
         self.ready = asyncio.get_running_loop().create_future()
+        self.lost = asyncio.get_running_loop().create_future()
         self.heard: list[float] = []
-        self.gone = False
 
     def connection_made(self, transport) -> None:
         self.transport = transport
@@ -76,7 +76,7 @@ class Client(asyncio.Protocol):
             self.ready.set_result(None)
 
     def connection_lost(self, _) -> None:
-        self.gone = True
+        self.lost.set_result(None)
         if not self.ready.done():
             self.ready.set_exception(SystemExit("the server closed the connection"))
 
@@ -182,7 +182,7 @@ async def round_of(users: list[User], address: tuple[str, int], slow=()) -> list
         client.heard.clear()
     at = await asyncio.to_thread(deliver, address, [user.to for user in users])
     for _ in range(300):
-        if all(client.heard or client.gone for client in clients):
+        if all(client.heard or client.lost.done() for client in clients):
             break
         await asyncio.sleep(0.1)
     await asyncio.sleep(0.3)  # nobody should hear of it twice
@@ -242,8 +242,10 @@ async def slow_readers(options, users: list[User], address, server: Server) -> N
         latencies += await round_of(users[:1], address, slow)
     row(f"one user, of whose clients {len(slow)} do not read", latencies, server.cpu() - start)
     grown = (server.memory() - before) / 1024
-    cut = sum(client.gone for client in slow)
-    print(f"\nafter {options.slow} messages: {grown:.0f} KiB more; {cut} of those are cut")
+    print(f"\nafter {options.slow} messages: {grown:.0f} KiB more")
+    sockets = [client for client in slow if client.after]
+    cut, _ = await asyncio.wait([client.lost for client in sockets], timeout=options.cut)
+    print(f"{len(cut)} of {len(sockets)} WebSockets among them are cut")
 
 
 def main() -> None:
@@ -256,6 +258,9 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=20, help="event sources of each user")
     parser.add_argument("--rounds", type=int, default=10, help="messages per row")
     parser.add_argument("--slow", type=int, default=50, help="messages of the last row")
+    parser.add_argument(
+        "--cut", type=float, default=150.0, help="seconds to wait until who does not read is cut"
+    )
     parser.add_argument("--idle", type=float, default=10.0, help="seconds of looking on")
     parser.add_argument("--pid", type=int, help="the server, for memory and processor time")
     parser.add_argument("--config", type=int, metavar="N", help="print a mailhive.toml of N users")
