@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailhive.auth.claims import InvalidToken
@@ -37,8 +36,6 @@ def invalid_token(why: str) -> AuthenticationFailed:
 class BearerStrategy:
     """What takes tokens derives from it and says whose they are."""
 
-    log = Logger()
-
     @property
     def challenge(self) -> str | None:
         """None while nobody could have a token."""
@@ -63,5 +60,4 @@ class BearerStrategy:
                 raise InvalidToken("That is no token")
             return await self.principal_of(token, peer, service)
         except InvalidToken as error:
-            self.log.info("Token from {peer} refused: {why}", peer=peer, why=str(error))
             raise invalid_token(str(error)) from None

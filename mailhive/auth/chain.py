@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
 
 from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts, Unauthorized
 from mailhive.auth.grant import Grant
@@ -15,6 +16,8 @@ __all__ = ["Chain"]
 
 class Chain:
     """Tries `IAuthenticationStrategy`s in order; the first that yields a user wins."""
+
+    _log = Logger()
 
     def __init__(self, strategies: Sequence[Any]):
         self._strategies = tuple(strategies)
@@ -33,18 +36,24 @@ class Chain:
     async def _authenticate(self, headers: Any, peer: str) -> Grant:
         undecided: MailhiveError | None = None
         challenges: list[str | None] = []
+        reasons: list[str] = []
         for strategy in self._strategies:
             challenge = strategy.challenge
             try:
                 principal: Principal | None = await strategy.authenticate(headers, peer)
             except AuthenticationFailed as error:
                 challenge = error.challenge or challenge
+                if error.challenge is not None:  # others are told where the login is known
+                    reasons.append(str(error))
             except (NoAccount, TemporaryFailure, TooManyAttempts) as error:
                 undecided = undecided or error
             else:
                 if principal is not None and principal.enabled:
                     return Grant(principal, _asking(strategy, headers, peer))
             challenges.append(challenge)
+        if reasons and undecided is None:
+            why = "; ".join(dict.fromkeys(reasons))
+            self._log.info("Token from {peer} refused: {why}", peer=peer, why=why)
         raise undecided or Unauthorized(_distinct(challenges))
 
 

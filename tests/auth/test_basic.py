@@ -223,9 +223,10 @@ async def test_the_challenge_that_says_more():
             Fixed('Bearer realm="xy"', None),
         ]
     )
-    with pytest.raises(Unauthorized) as caught:
+    with capturedLogs() as events, pytest.raises(Unauthorized) as caught:
         await chain.authenticate(Headers({}), "::1")
     assert caught.value.challenges == ('Bearer realm="x", error="y"', 'Bearer realm="xy"')
+    assert [(event["peer"], event["why"]) for event in events] == [("::1", "x")]
 
 
 @ensureDeferred

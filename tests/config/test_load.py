@@ -140,6 +140,17 @@ MISTAKES = {
                         '"papyrus" is not known'),
     "authentication": ("5:directory = 'memory'\nauthentication = ['basic', 'psychic']", 6,
                        "jmap.authentication", '"psychic" is not known; allowed: "basic", "jwt"'),
+    "strategy that cannot be imported": (
+        "5:directory = 'memory'\nauthentication = 'nowhere:X'", 6, "jmap.authentication",
+        'authentication provider "nowhere:X" (nowhere:X) cannot be loaded: No module named'),
+    "strategy that is none": (
+        "5:directory = 'memory'\nauthentication = 'json:dumps'", 6, "jmap.authentication",
+        "is neither a Provider nor a class"),
+    "strategy that is asked for twice": (
+        "5:directory = 'memory'\nauthentication = ['basic', 'basic']", 6, "jmap.authentication",
+        'names "basic" twice'),
+    "no strategy": ("5:directory = 'memory'\nauthentication = []", 6, "jmap.authentication",
+                    "at least one is needed"),
     "strategy that is not asked for": (
         "5:directory = 'memory'\nauthentication = 'jwt'\n[jmap.basic]", 7, "jmap.basic",
         "does nothing"),
