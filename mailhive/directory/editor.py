@@ -88,7 +88,7 @@ class Editor:
             principal = entry_of(tables, name).principal
             if principal.type != "individual":
                 raise Refused(f'"{principal.name}" is a {principal.type}; only individuals log in')
-            sql = "UPDATE principal SET secret = ? WHERE key = ?"
+            sql = "UPDATE principal SET secret = ?, credential = NULL WHERE key = ?"
             tables.connection.execute(sql, (secret, canonical_name(name)))
 
     def remove(self, name: str, *, delete_mail: bool = False) -> Principal:

@@ -22,8 +22,8 @@ from mailhive.directory.changes import Refused, add_principal
 from mailhive.directory.credentials import Used, digest_of, used_app_password, used_token
 from mailhive.directory.editor import Editor
 from mailhive.directory.password import PasswordVerifier, made_up
-from mailhive.directory.resolve import find_login, find_name, is_local, reached_by
-from mailhive.directory.schemes import credential_of, hashed, is_outdated
+from mailhive.directory.resolve import Entry, find_login, find_name, is_local, reached_by
+from mailhive.directory.schemes import hashed, is_outdated
 from mailhive.directory.tables import SCHEMA, Tables, Unbounded
 from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.directory import (
@@ -96,11 +96,12 @@ class InternalDirectory:
             await self._verifier.verify_nobody(login, password, decoy or self._decoy)
             return None
         principal, secret = entry.principal, entry.secret
+        assert secret is not None
         if not await self._verifier.verify(principal.name, password, secret):
             return None
         if is_outdated(secret) and principal.name not in self._rehashing:
-            secret = await self._rehash(principal.name, password, secret)
-        return evolve(principal, credential=credential_of(secret))
+            await self._rehash(entry, password)
+        return evolve(principal, credential=entry.credential)
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         return self._look(find_name, name)
@@ -162,7 +163,7 @@ class InternalDirectory:
     def _look_on_thread(self, fn: Callable[..., Any], *args: Any) -> Any:
         return self._on_thread(lambda connection: fn(Tables(connection), *args), "DEFERRED")
 
-    def _change(self, sql: str, *parameters: str | int) -> None:
+    def _change(self, sql: str, *parameters: str | int | None) -> None:
         self._on_thread(lambda connection: connection.execute(sql, parameters), "IMMEDIATE")
 
     def _on_thread(self, fn: Callable[[Connection], Any], kind: str) -> Any:
@@ -184,25 +185,24 @@ class InternalDirectory:
                 self._waiting.close()
                 self._waiting = None
 
-    async def _rehash(self, name: str, password: str, secret: str) -> str:
+    async def _rehash(self, entry: Entry, password: str) -> None:
         """Replace a secret of another scheme or cost, unless it was changed meanwhile.
 
-        Fires with the secret that is there then.
+        The password is the same one, and so is its name as a credential.
         """
+        name = entry.principal.name
         self._rehashing.add(name)
         try:
             new = await self._verifier.run(hashed, password)
-            sql = "UPDATE principal SET secret = ? WHERE name = ? AND secret = ?"
-            await self._offload(self._change, sql, new, name, secret)
-            secret = new
+            sql = "UPDATE principal SET secret = ?, credential = ? WHERE name = ? AND secret = ?"
+            await self._offload(self._change, sql, new, entry.credential, name, entry.secret)
         except TemporaryFailure as error:  # the next login will do
             _log.warn("Password of {name!r} not rehashed: {why}", name=name, why=str(error))
         finally:
             self._rehashing.discard(name)
-        return secret
 
 
-def _entry_or_decoy(tables: Tables, login: str) -> tuple[Any, str | None]:
+def _entry_or_decoy(tables: Tables, login: str) -> tuple[Entry | None, str | None]:
     """Who logs in as that and may; else what to check in its place."""
     entry = find_login(tables, login)
     if entry is None or entry.secret is None or not entry.principal.enabled:

@@ -18,10 +18,15 @@ __all__ = ["Entry", "Holdings", "candidates", "find_login", "find_name", "is_loc
 
 @frozen
 class Entry:
-    """A principal and the stored secret, None for one who cannot log in."""
+    """A principal and the stored secret, None for one who cannot log in.
+
+    `credential` is what the password is called in `Principal.credentials`, of a directory
+    that stores another hash of it on occasion.
+    """
 
     principal: Principal
     secret: str | None = None
+    credential: str = ""
 
 
 class Holdings(Protocol):

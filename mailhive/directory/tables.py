@@ -16,7 +16,7 @@ __all__ = ["SCHEMA", "Tables", "Unbounded", "credential_name"]
 SCHEMA = packaged_schema("mailhive.directory", "internal", 0x4D684472)
 
 _ENTRY = (
-    "SELECT name, type, description, quota, members_may, mailboxes, enabled, secret"
+    "SELECT name, type, description, quota, members_may, mailboxes, enabled, secret, credential"
     " FROM principal WHERE key = ?"
 )
 
@@ -46,7 +46,8 @@ class Tables:
         row = self.connection.row(_ENTRY, (name,))
         if row is None:
             return None
-        own_name, kind, description, quota, members_may, mailboxes, enabled, secret = row
+        own_name, kind, description, quota, members_may, mailboxes, enabled, secret, named = row
+        password = "" if secret is None else named or credential_of(secret)
         addresses = "SELECT address FROM address WHERE principal = ? ORDER BY position"
         groups = (
             "SELECT name FROM membership JOIN principal ON key = belongs_to"
@@ -62,18 +63,18 @@ class Tables:
             members_may=members_may,
             mailboxes=mailboxes,
             enabled=bool(enabled),
-            credentials=self._credentials(name, secret) if enabled else frozenset(),
+            credentials=self._credentials(name, password) if enabled else frozenset(),
         )
-        return Entry(principal, secret)
+        return Entry(principal, secret, password)
 
-    def _credentials(self, name: str, secret: str | None) -> frozenset[str]:
-        """The names of all that lets somebody in."""
+    def _credentials(self, name: str, password: str) -> frozenset[str]:
+        """The names of all that lets somebody in, with that of their password if there is one."""
         sql = (
             "SELECT kind, number FROM credential"
             " WHERE principal = ? AND (expires IS NULL OR expires > unixepoch())"
         )
         names = [credential_name(*row) for row in self.connection.all(sql, (name,))]
-        return frozenset(names if secret is None else [credential_of(secret), *names])
+        return frozenset([password, *names] if password else names)
 
     def owner(self, address: str) -> str | None:
         if not _is_text(address):

@@ -139,13 +139,20 @@ async def test_login_renews_an_outdated_hash(directory, editor, tmp_path, old):
 
     assert await directory.authenticate("eve", "wrong") is None
     assert stored() == old
-    assert await directory.authenticate("eve", "pass word")
+    before = (await directory.principal("eve")).credentials
+    [credential] = before
+    assert (await directory.authenticate("eve", "pass word")).credential == credential
     new = stored()
     assert not schemes.is_outdated(new)
     for _ in range(2):
-        assert await directory.authenticate("eve", "pass word")
+        assert (await directory.authenticate("eve", "pass word")).credential == credential
         assert await directory.authenticate("eve", "wrong") is None
     assert stored() == new
+    # What was opened by the password, such as push subscriptions, goes on: it is the same one.
+    assert (await directory.principal("eve")).credentials == before
+
+    editor.set_secret("eve", editor.hash_password("pass word"))  # set anew: another one
+    assert credential not in (await directory.principal("eve")).credentials
 
 
 @ensureDeferred
