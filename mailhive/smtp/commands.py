@@ -5,6 +5,7 @@ holds the reply that the peer gets.
 """
 
 import re
+from collections.abc import Mapping
 
 from attrs import frozen
 
@@ -13,8 +14,12 @@ from mailhive.smtp import replies
 from mailhive.smtp.replies import SmtpReply, peer_error
 
 __all__ = [
+    "MAIL_PARAMETERS",
+    "SUBMISSION_MAIL_PARAMETERS",
+    "SUBMISSION_RCPT_PARAMETERS",
     "BdatCommand",
     "CommandError",
+    "Parameters",
     "PathCommand",
     "decode_line",
     "parse_bdat",
@@ -29,6 +34,10 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _SIZE = re.compile(r"[0-9]{1,20}", re.ASCII)  # RFC 1870 §4
 _BDAT = re.compile(r"([0-9]{1,20})(?: +(LAST))?", re.ASCII | re.IGNORECASE)
+
+
+#: Parameters to the form of their value, None for those that take none.
+Parameters = Mapping[str, re.Pattern[str] | None]
 
 
 class CommandError(Exception):
@@ -79,12 +88,12 @@ def parse_hello(argument: str) -> str:
     return argument
 
 
-def parse_mail(argument: str, extended: bool, size_limit: int | None) -> PathCommand:
-    """MAIL FROM:<reverse-path> with the parameters this server knows (RFC 5321 §4.1.1.2)."""
+def parse_mail(argument: str, known: Parameters, size_limit: int | None) -> PathCommand:
+    """MAIL FROM:<reverse-path> with parameters that are `known` (RFC 5321 §4.1.1.2)."""
     address, rest = _path(argument, "FROM:", "5.1.7")
     if address and "@" not in address:
         raise CommandError(peer_error(501, "5.1.7", "Sender address has no domain"))
-    parameters = _parameters(rest, MAIL_PARAMETERS if extended else {})
+    parameters = _parameters(rest, known)
     # RFC 6531 §3.4: a non-ASCII address only with the SMTPUTF8 parameter.
     if not address.isascii() and "SMTPUTF8" not in parameters:
         raise CommandError(_NON_ASCII_ADDRESS)
@@ -95,7 +104,7 @@ def parse_mail(argument: str, extended: bool, size_limit: int | None) -> PathCom
     return PathCommand(address, parameters)
 
 
-def parse_rcpt(argument: str, utf8: bool, hostname: str) -> PathCommand:
+def parse_rcpt(argument: str, known: Parameters, utf8: bool, hostname: str) -> PathCommand:
     """RCPT TO:<forward-path> (RFC 5321 §4.1.1.3).  `utf8`: MAIL had SMTPUTF8."""
     address, rest = _path(argument, "TO:", "5.1.3")
     if "@" not in address:
@@ -105,7 +114,7 @@ def parse_rcpt(argument: str, utf8: bool, hostname: str) -> PathCommand:
         address = f"{address}@{hostname}"
     if not address.isascii() and not utf8:
         raise CommandError(_NON_ASCII_ADDRESS)
-    return PathCommand(address, _parameters(rest, {}))
+    return PathCommand(address, _parameters(rest, known))
 
 
 def parse_bdat(argument: str) -> BdatCommand:
@@ -131,7 +140,7 @@ def _path(argument: str, keyword: str, enhanced: str) -> tuple[str, str]:
     return address, rest
 
 
-def _parameters(text: str, known: dict[str, re.Pattern[str] | None]) -> dict[str, str | None]:
+def _parameters(text: str, known: Parameters) -> dict[str, str | None]:
     parameters: dict[str, str | None] = {}
     for word in text.split():
         match = _PARAMETER.fullmatch(word)
@@ -150,11 +159,26 @@ def _parameters(text: str, known: dict[str, re.Pattern[str] | None]) -> dict[str
     return parameters
 
 
-#: Parameters of MAIL to the form of their value, None for those that take none.
-MAIL_PARAMETERS: dict[str, re.Pattern[str] | None] = {
+MAIL_PARAMETERS: Parameters = {
     "SIZE": _SIZE,
     "BODY": re.compile("7BIT|8BITMIME", re.IGNORECASE),  # RFC 6152 §2
     "SMTPUTF8": None,  # RFC 6531 §3.4
+}
+_XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+"  # RFC 3461 §4
+SUBMISSION_MAIL_PARAMETERS: Parameters = {
+    **MAIL_PARAMETERS,
+    "AUTH": re.compile(rf"<>|{_XTEXT}"),  # RFC 4954 §5
+    "RET": re.compile("FULL|HDRS", re.IGNORECASE),  # RFC 3461 §4.3
+    "ENVID": re.compile(rf"(?=.{{1,100}}\Z){_XTEXT}"),  # RFC 3461 §4.4
+    "HOLDFOR": re.compile(r"[1-9][0-9]{0,8}", re.ASCII),  # RFC 4865 §5
+    "HOLDUNTIL": re.compile(r"[0-9TtZz:+.-]{20,40}", re.ASCII),
+}
+SUBMISSION_RCPT_PARAMETERS: Parameters = {
+    # RFC 3461 §4.1, §4.2
+    "NOTIFY": re.compile(
+        "NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}", re.IGNORECASE
+    ),
+    "ORCPT": re.compile(rf"[A-Za-z0-9-]{{1,40}};{_XTEXT}"),
 }
 
 # RFC 6531 §3.5

@@ -4,17 +4,35 @@ from attrs import frozen
 
 from mailhive.model.envelope import Envelope
 from mailhive.smtp.replies import SmtpReply
+from mailhive.smtp.sasl import Credentials
 
 __all__ = [
+    "Authenticate",
     "Event",
     "MessageData",
     "MessageEnd",
     "MessageRefused",
     "MessageStart",
     "Recipient",
+    "Sender",
     "StartTls",
     "TransactionEnd",
 ]
+
+
+@frozen
+class Authenticate:
+    """AUTH came to an end.  To be answered: None lets the client in, a reply refuses it."""
+
+    credentials: Credentials
+
+
+@frozen
+class Sender:
+    """MAIL of a submission.  To be answered: None accepts it, a reply refuses it."""
+
+    address: str
+    parameters: dict[str, str | None]
 
 
 @frozen
@@ -81,5 +99,13 @@ class StartTls:
 
 
 Event = (
-    Recipient | MessageStart | MessageData | MessageRefused | MessageEnd | TransactionEnd | StartTls
+    Authenticate
+    | Sender
+    | Recipient
+    | MessageStart
+    | MessageData
+    | MessageRefused
+    | MessageEnd
+    | TransactionEnd
+    | StartTls
 )

@@ -3,18 +3,21 @@
 from mailhive.smtp import replies
 from mailhive.smtp.commands import CommandError
 
-__all__ = ["LINE_LIMIT", "LONG_LINE_LIMIT", "InputBuffer"]
+__all__ = ["AUTH_LINE_LIMIT", "LINE_LIMIT", "LONG_LINE_LIMIT", "InputBuffer"]
 
 #: Octets of a command line with its CRLF: RFC 5321 §4.5.3.1.4, and more where
 #: parameters can follow an address (§4.1.1.11).
 LINE_LIMIT = 512
 LONG_LINE_LIMIT = 2048
+#: With credentials in base64 (RFC 4954 §4).
+AUTH_LINE_LIMIT = 12288
 
 
 class InputBuffer:
-    """A queue of octets.  Of a line without an end it keeps `LONG_LINE_LIMIT` at most."""
+    """A queue of octets.  Of a line without an end it keeps `limit` at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = LONG_LINE_LIMIT) -> None:
+        self._limit = limit
         self._octets = bytearray()
         self._skipping = False  # the rest of a line that is too long
 
@@ -43,11 +46,11 @@ class InputBuffer:
         """
         end = self._octets.find(b"\n")
         if end < 0:
-            if self._skipping or len(self._octets) >= LONG_LINE_LIMIT:
+            if self._skipping or len(self._octets) >= self._limit:
                 self._skipping = True
                 self._octets.clear()
             return None
-        too_long = self._skipping or end >= LONG_LINE_LIMIT
+        too_long = self._skipping or end >= self._limit
         self._skipping = False
         if too_long:
             del self._octets[: end + 1]

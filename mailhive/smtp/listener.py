@@ -1,10 +1,12 @@
-"""The `smtp` listener: its connections, how many there may be, and their end."""
+"""The `smtp` and `submission` listeners: their connections, how many, and their end."""
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol
@@ -14,12 +16,14 @@ from zope.interface import implementer
 from mailhive.interfaces.listener import IListenerFactory
 from mailhive.registry import Provider
 from mailhive.smtp import replies
-from mailhive.smtp.policy import SmtpSettings
+from mailhive.smtp.policy import SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
 from mailhive.smtp.replies import SmtpReply
+from mailhive.smtp.session import Session
+from mailhive.smtp.submission import SubmissionSession
 from mailhive.smtp.wire import Profile
 
-__all__ = ["PROVIDER", "SmtpFactory", "SmtpListener"]
+__all__ = ["PROVIDER", "SUBMISSION", "SmtpFactory", "SmtpListener", "SubmissionListener"]
 
 #: Seconds `SmtpFactory.drain` gives messages under way; the daemon has five to stop.
 DRAIN_TIMEOUT = 4.0
@@ -143,32 +147,62 @@ class SmtpListener:
 
     def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> SmtpFactory:
         """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
-        settings: SmtpSettings = listener.settings
-        size_limit: int = settings.max_message_size
-        if services.limits.email_size is not None:
-            size_limit = min(size_limit, services.limits.email_size)
-        profile = Profile(
-            hostname=services.hostname,
-            size_limit=size_limit,
-            max_recipients=settings.max_recipients,
-            max_errors=settings.max_errors,
-            max_unknown_recipients=settings.max_unknown_recipients,
-            starttls=listener.tls == "starttls" and listener.context_factory is not None,
+        profile = _profile(listener, services)
+        return SmtpFactory(_server(name, listener, services, reactor, profile, Session))
+
+
+@implementer(IListenerFactory)
+@frozen
+class SubmissionListener:
+    """`protocol = "submission"`: takes mail from users, for everybody (RFC 6409)."""
+
+    settings: type = SubmissionSettings
+
+    def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> SmtpFactory:
+        """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
+        profile = evolve(
+            _profile(listener, services),
+            submission=True,
+            auth_in_clear=listener.settings.auth_in_clear,
         )
-        server = Server(
-            name=name,
-            profile=profile,
-            settings=settings,
-            services=services,
-            reactor=reactor,
-            implicit_tls=listener.tls == "implicit",
-            context_factory=listener.context_factory,
-        )
-        return SmtpFactory(server)
+        session = partial(SubmissionSession, max_hold=profile.max_hold)
+        return SmtpFactory(_server(name, listener, services, reactor, profile, session))
 
 
-def _build(_settings: SmtpSettings, _context: Any) -> SmtpListener:
-    return SmtpListener()
+def _profile(listener: Any, services: Any) -> Profile:
+    settings: SmtpSettings = listener.settings
+    size_limit: int = settings.max_message_size
+    if services.limits.email_size is not None:
+        size_limit = min(size_limit, services.limits.email_size)
+    return Profile(
+        hostname=services.hostname,
+        size_limit=size_limit,
+        max_recipients=settings.max_recipients,
+        max_errors=settings.max_errors,
+        max_unknown_recipients=settings.max_unknown_recipients,
+        starttls=listener.tls == "starttls" and listener.context_factory is not None,
+    )
 
 
-PROVIDER = Provider(settings=SmtpSettings, build=_build)
+def _server(
+    name: str,
+    listener: Any,
+    services: Any,
+    reactor: Any,
+    profile: Profile,
+    session: Callable[..., Session],
+) -> Server:
+    return Server(
+        name=name,
+        profile=profile,
+        settings=listener.settings,
+        services=services,
+        reactor=reactor,
+        implicit_tls=listener.tls == "implicit",
+        context_factory=listener.context_factory,
+        session=session,
+    )
+
+
+PROVIDER = Provider(settings=SmtpSettings, build=lambda *_: SmtpListener())
+SUBMISSION = Provider(settings=SubmissionSettings, build=lambda *_: SubmissionListener())

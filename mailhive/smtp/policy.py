@@ -7,7 +7,7 @@ from attrs import field, frozen
 from mailhive.config.fields import at_least, doc
 from mailhive.config.units import Duration, Size
 
-__all__ = ["SmtpSettings"]
+__all__ = ["SmtpSettings", "SubmissionSettings"]
 
 
 @frozen
@@ -66,4 +66,17 @@ class SmtpSettings:
         default=Duration(4 * 3600.0),
         validator=at_least(1),
         metadata=doc("Longest life of a connection, whatever it is doing."),
+    )
+
+
+@frozen
+class SubmissionSettings(SmtpSettings):
+    """Keys of a listener with `protocol = "submission"`: mail of users (RFC 6409)."""
+
+    auth_in_clear: bool = field(
+        default=False,
+        metadata=doc(
+            "May users log in without TLS, for instance behind a proxy that has it? With "
+            '`tls = "none"` nobody can send else.'
+        ),
     )

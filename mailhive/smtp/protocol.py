@@ -23,12 +23,14 @@ from zope.interface import implementer
 
 from mailhive.smtp import replies
 from mailhive.smtp.events import (
+    Authenticate,
     Event,
     MessageData,
     MessageEnd,
     MessageRefused,
     MessageStart,
     Recipient,
+    Sender,
     StartTls,
     TransactionEnd,
 )
@@ -52,7 +54,7 @@ class Server:
     """What all connections of a listener share.
 
     `context_factory` is the TLS context for STARTTLS, `implicit_tls` says that
-    the transports are encrypted from the start.
+    the transports are encrypted from the start, `session` makes a `Session`.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Server:
     reactor: Any
     implicit_tls: bool
     context_factory: Any
+    session: Callable[..., Session] = Session
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol, IHandshakeListener)
@@ -102,7 +105,7 @@ class SmtpProtocol(Protocol):
         self._machine = SmtpServer(
             server.profile, peer=address_literal(peer), tls=server.implicit_tls
         )
-        self._session = Session(
+        self._session = server.session(
             services=server.services,
             listener=server.name,
             peer=peer,
@@ -196,7 +199,7 @@ class SmtpProtocol(Protocol):
                 self.transport.unregisterProducer()
                 self.transport.startTLS(self._server.context_factory)
                 self._machine.tls_started()
-            case Recipient() | MessageStart() | MessageEnd():
+            case Authenticate() | Sender() | Recipient() | MessageStart() | MessageEnd():
                 answer = Deferred.fromCoroutine(self._session.answer(event))
                 answer.addCallback(self._answered)
                 answer.addErrback(self._broken)

@@ -71,6 +71,7 @@ def server_error(cause: str, text: str = "Local error in processing, try again l
     return SmtpReply(451, "4.3.0", text, cause, Fault.SERVER)
 
 
+AUTHENTICATED = SmtpReply(235, "2.7.0", "Authentication successful")
 OK = SmtpReply(250, "2.0.0", "OK")
 SENDER_OK = SmtpReply(250, "2.1.0", "Sender OK")
 RECIPIENT_OK = SmtpReply(250, "2.1.5", "Recipient OK")
@@ -103,6 +104,15 @@ TOO_MANY_HOPS = peer_error(554, "5.4.6", "Too many hops, this message is in a lo
 PIPELINED_STARTTLS = peer_error(
     554, "5.5.1", "Nothing may follow STARTTLS before TLS (RFC 3207), closing connection"
 )
+# RFC 4954 §4, §6
+AUTHENTICATION_FAILED = peer_error(535, "5.7.8", "Authentication credentials invalid")
+AUTHENTICATION_REQUIRED = peer_error(530, "5.7.0", "Authentication required")
+ENCRYPTION_REQUIRED = peer_error(538, "5.7.11", "Encryption required for authentication")
+UNKNOWN_MECHANISM = peer_error(504, "5.5.4", "Unrecognized authentication mechanism")
+AUTH_CANCELED = peer_error(501, "5.7.0", "Authentication canceled")
+BAD_AUTH_RESPONSE = peer_error(501, "5.5.2", "Not a response of this mechanism in base64")
+TRY_LATER = SmtpReply(454, "4.7.0", "Cannot be authenticated now, try again later")
+NOT_YOUR_ADDRESS = peer_error(550, "5.7.1", "You may not send from this address")
 TIMED_OUT = peer_error(421, "4.4.2", "Timed out, closing connection")
 SHUTTING_DOWN = SmtpReply(421, "4.3.2", "Service shutting down, try again later")
 BYE = SmtpReply(221, "2.0.0", "Bye")

@@ -21,7 +21,14 @@ from twisted.logger import Logger, LogLevel
 from mailhive.errors import TemporaryFailure
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.smtp import replies
-from mailhive.smtp.events import MessageEnd, MessageStart, Recipient, TransactionEnd
+from mailhive.smtp.events import (
+    Authenticate,
+    MessageEnd,
+    MessageStart,
+    Recipient,
+    Sender,
+    TransactionEnd,
+)
 from mailhive.smtp.replies import Fault, SmtpReply, server_error
 from mailhive.smtp.trace import TraceFilter, address_literal, trace_header
 
@@ -30,7 +37,7 @@ __all__ = ["HOP_LIMIT", "Session", "verdict"]
 #: Received fields that a message may come with: RFC 5321 §6.3 asks for at least 100.
 HOP_LIMIT = 100
 
-Question = Recipient | MessageStart | MessageEnd
+Question = Authenticate | Sender | Recipient | MessageStart | MessageEnd
 
 
 class Session:
@@ -46,12 +53,13 @@ class Session:
         #: Names the connection in the log.
         self.connection = secrets.token_hex(4)
         self._listener = listener
-        self._peer = peer
+        self.peer = peer
         self._clock = clock
         self._log = log
         self._writer: Any = None
         self._filter = TraceFilter()
-        self._start: MessageStart | None = None
+        #: What began the message that is coming in.
+        self.start: MessageStart | None = None
         self._transaction = ""
         self._size = 0
         self._began = 0.0
@@ -59,14 +67,7 @@ class Session:
     async def answer(self, question: Question) -> SmtpReply | None:
         """Answer a question of the machine.  Raises nothing."""
         try:
-            match question:
-                case Recipient(address, size):
-                    return await self._check(address, size)
-                case MessageStart():
-                    self._open(question)
-                    return None
-                case MessageEnd():
-                    return await self._store()
+            return await self.respond(question)
         except TemporaryFailure as error:
             reply = server_error(str(error))
         except Exception as error:
@@ -74,6 +75,18 @@ class Session:
             reply = server_error(repr(error))
         self.abandon()
         return reply
+
+    async def respond(self, question: Question) -> SmtpReply | None:
+        """Answer a question; what a server does that takes mail in for those who are here."""
+        match question:
+            case Recipient(address, size):
+                return await self.check(address, size)
+            case MessageStart():
+                self.begin(question)
+                return None
+            case MessageEnd():
+                return await self._store()
+        raise TypeError(question)  # the machine does not ask it in this role
 
     def data(self, data: bytes) -> SmtpReply | None:
         """Take in content.  A reply says that the message cannot be taken.  Raises nothing."""
@@ -102,7 +115,7 @@ class Session:
     def end(self, event: TransactionEnd) -> None:
         """A transaction is over: drop what it left and log it."""
         self.abandon()
-        start, self._start = self._start, None
+        start, self.start = self.start, None
         reply = event.reply
         self._log.emit(
             LogLevel.warn if reply and reply.whose_fault is Fault.SERVER else LogLevel.info,
@@ -111,7 +124,7 @@ class Session:
             listener=self._listener,
             connection=self.connection,
             transaction=self._transaction if start else "no message",
-            peer=self._peer,
+            peer=self.peer,
             hello=start.hello if start else None,
             protocol=start.protocol if start else None,
             mail_from=event.envelope.mail_from,
@@ -122,7 +135,13 @@ class Session:
             cause=reply.cause if reply else None,
         )
 
-    async def _check(self, address: str, size: int | None) -> SmtpReply | None:
+    def now(self) -> float:
+        """Seconds since 1970."""
+        now: float = self._clock.seconds()
+        return now
+
+    async def check(self, address: str, size: int | None) -> SmtpReply | None:
+        """Can this recipient get mail here?  A reply says why not."""
         refusal = await self._delivery.check_recipient(address, size)
         if refusal is None:
             return None
@@ -133,44 +152,54 @@ class Session:
             listener=self._listener,
             recipient=address,
             reply=str(reply),
-            peer=self._peer,
+            peer=self.peer,
         )
         return reply
 
-    def _open(self, start: MessageStart) -> None:
-        self._start = start
+    def begin(self, start: MessageStart) -> None:
+        """Store what comes from here on, behind what `trace` puts before it."""
+        self.start = start
         self._transaction = secrets.token_hex(8)
         self._began = self._clock.seconds()
         self._size = 0
         self._filter = TraceFilter()
         self._writer = self._blobs.open_writer()
-        header = trace_header(
+        self._write(self.trace(start))
+
+    def trace(self, start: MessageStart) -> bytes:
+        """The header fields that go before the message."""
+        return trace_header(
             start,
-            peer=address_literal(self._peer),
+            peer=address_literal(self.peer),
             hostname=self._hostname,
             transaction=self._transaction,
             now=self._began,
         )
-        self._write(header)
 
     def _write(self, data: bytes) -> None:
         self._size += len(data)
         self._writer.write(data)
 
     async def _store(self) -> SmtpReply:
-        assert self._start is not None
-        envelope = self._start.envelope
-        self._write(self._filter.flush())
-        writer, self._writer = self._writer, None
+        assert self.start is not None
+        envelope = self.start.envelope
         with self._blobs.hold():
-            blob_id = await writer.commit()
+            blob_id = await self.commit()
             outcomes = await self._delivery.deliver(envelope, blob_id)
         reply = verdict(envelope, outcomes)
         if not any(outcome.code == 250 for outcome in outcomes):
-            await self._forget(blob_id)
+            await self.forget(blob_id)
         return reply
 
-    async def _forget(self, blob_id: str) -> None:
+    async def commit(self) -> str:
+        """Make the message durable; to be called in a hold.  Its blob's id."""
+        self._write(self._filter.flush())
+        writer, self._writer = self._writer, None
+        blob_id: str = await writer.commit()
+        return blob_id
+
+    async def forget(self, blob_id: str) -> None:
+        """Delete a blob that nobody refers to."""
         try:
             await self._blobs.delete(blob_id)
         except TemporaryFailure as error:

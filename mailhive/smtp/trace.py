@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, ip_address
 
 from mailhive.smtp.events import MessageStart
 
-__all__ = ["TraceFilter", "address_literal", "trace_header"]
+__all__ = ["TraceFilter", "address_literal", "received_header", "trace_header"]
 
 _RETURN_PATH = b"return-path:"
 _RECEIVED = b"received:"
@@ -33,11 +33,20 @@ def trace_header(
     `peer` is the client's address literal or "", `transaction` an id for the
     log, `now` in seconds since 1970.
     """
+    received = received_header(
+        start, peer=peer, hostname=hostname, transaction=transaction, now=now
+    )
+    return f"Return-Path: <{start.envelope.mail_from}>\r\n".encode() + received
+
+
+def received_header(
+    start: MessageStart, *, peer: str, hostname: str, transaction: str, now: float
+) -> bytes:
+    """Received alone, as a message has it that goes on."""
     envelope = start.envelope
     date = format_datetime(datetime.fromtimestamp(now, UTC))
     origin = f"from {start.hello}" + (f" ({peer})" if peer else "")
     lines = [
-        f"Return-Path: <{envelope.mail_from}>",
         f"Received: {origin}",
         f"\tby {hostname} with {start.protocol} id {transaction}",
     ]

@@ -8,9 +8,9 @@ none, then writes `data_to_send`:
         ...                                   # and machine.answer(reply), now or later
     transport.write(machine.data_to_send())
 
-**Questions.**  Recipient, MessageStart and MessageEnd are questions.  While one
-is open, `waiting` is true, no event comes and no further command is looked at,
-so replies leave in the order of their commands however long an answer takes
+**Questions.**  Authenticate, Sender, Recipient, MessageStart and MessageEnd are
+questions.  While one is open, `waiting` is true, no event comes and no further
+command is looked at, so replies leave in the order of their commands however long an answer takes
 (RFC 2920 §3.2).  What arrives meanwhile is kept; to bound it, the owner stops
 reading from the peer while `waiting` is true.
 
@@ -25,6 +25,7 @@ refused with 503 (RFC 5321 §4.1.4) and changes nothing.
     BDAT                           x     x      CHUNKS, READY after LAST
     RSET       x      x      x     x     x      READY (START stays), dropped
     STARTTLS          x                         START, everything forgotten
+    AUTH              x                         unchanged, then authenticated
     NOOP VRFY HELP, QUIT: always                unchanged; QUIT closes
 
 MAIL is the phase after MAIL until a recipient is accepted, CHUNKS the one
@@ -39,12 +40,15 @@ and the fault is the reply to the end of data or to the chunk.
 **Closing.**  Once `closed` is true, nothing more is read; what is to be sent is
 sent, then the connection ends.  Every 421 closes.
 
-Other roles (submission, LMTP) are meant to be further rows of `_COMMANDS` and
-further fields of `Profile`.
+**Submission** (RFC 6409) is the same machine with `Profile.submission`: MAIL needs
+AUTH before it and is a question too, and the parameters of submission are known.
+AUTH is offered under TLS only.
 """
 
+from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
 from attrs import evolve, frozen
@@ -52,6 +56,9 @@ from attrs import evolve, frozen
 from mailhive.model.envelope import Envelope
 from mailhive.smtp import replies
 from mailhive.smtp.commands import (
+    MAIL_PARAMETERS,
+    SUBMISSION_MAIL_PARAMETERS,
+    SUBMISSION_RCPT_PARAMETERS,
     CommandError,
     decode_line,
     parse_bdat,
@@ -61,17 +68,20 @@ from mailhive.smtp.commands import (
 )
 from mailhive.smtp.content import Chunk, DotStuffed, Message
 from mailhive.smtp.events import (
+    Authenticate,
     Event,
     MessageData,
     MessageEnd,
     MessageRefused,
     MessageStart,
     Recipient,
+    Sender,
     StartTls,
     TransactionEnd,
 )
-from mailhive.smtp.lines import LINE_LIMIT, LONG_LINE_LIMIT, InputBuffer
+from mailhive.smtp.lines import AUTH_LINE_LIMIT, LINE_LIMIT, LONG_LINE_LIMIT, InputBuffer
 from mailhive.smtp.replies import SmtpReply, peer_error
+from mailhive.smtp.sasl import MECHANISMS, Exchange, begin
 
 __all__ = ["Profile", "SmtpServer"]
 
@@ -81,10 +91,14 @@ _HTTP_VERBS = frozenset(
 )
 
 #: Commands that are known and not carried out (RFC 5321 §4.2.4).
-_NOT_IMPLEMENTED = frozenset({"AUTH", "ETRN", "EXPN", "SAML", "SEND", "SOML", "TURN"})
+_NOT_IMPLEMENTED = frozenset({"ETRN", "EXPN", "SAML", "SEND", "SOML", "TURN"})
 
 #: Replies to commands that no well-behaved client sends.
 _PROTOCOL_ERRORS = frozenset({500, 501, 502, 503, 504, 555})
+
+
+#: Failed attempts to authenticate that a connection is given.
+_MOST_FAILURES = 5
 
 
 @frozen
@@ -97,6 +111,9 @@ class Profile:
     max_errors: int = 20
     max_unknown_recipients: int = 50
     starttls: bool = False
+    submission: bool = False
+    auth_in_clear: bool = False
+    max_hold: int = 0  # seconds that a message may be held back (RFC 4865); 0: not at all
 
 
 class _Phase(Enum):
@@ -114,7 +131,7 @@ class SmtpServer:
         """`peer` is the client's address literal, told back to it; `tls`: TLS from the start."""
         self._profile = profile
         self._peer = peer
-        self._input = InputBuffer()
+        self._input = InputBuffer(AUTH_LINE_LIMIT if profile.submission else LONG_LINE_LIMIT)
         self._out = bytearray()
         self._events: deque[Event] = deque()
         self._question: Event | None = None
@@ -128,6 +145,10 @@ class SmtpServer:
         self.closed = False
         #: Is the connection encrypted?
         self.tls = tls
+        self._authenticated = False
+        self._exchange: Exchange | None = None  # reading the responses of AUTH
+        self._refusal: SmtpReply | None = None  # of it, when the client has read why
+        self._failures = 0
         self._hello = ""
         self._extended = False
         self._phase = _Phase.START
@@ -196,6 +217,7 @@ class SmtpServer:
         self._input.clear()
         self._starting_tls = False
         self.tls = True
+        self._authenticated = False
         self._hello = ""
         self._extended = False
         self._phase = _Phase.START
@@ -246,6 +268,8 @@ class SmtpServer:
             return self._read_data(self._data)
         if self._chunk is not None:
             return self._read_chunk(self._chunk)
+        if self._exchange is not None:
+            return self._read_response(self._exchange)
         if self._draining and self._phase is not _Phase.CHUNKS:
             self._reply(replies.SHUTTING_DOWN)
             return True
@@ -267,7 +291,7 @@ class SmtpServer:
         verb, argument = decode_line(line[:-2])
         if self._phase is _Phase.START and verb in _HTTP_VERBS:
             raise CommandError(replies.NOT_HTTP)
-        if verb in _NOT_IMPLEMENTED:
+        if verb in _NOT_IMPLEMENTED or (verb == "AUTH" and not self._profile.submission):
             raise CommandError(replies.NOT_IMPLEMENTED)
         command = _COMMANDS.get(verb)
         if command is None:
@@ -317,25 +341,58 @@ class SmtpServer:
         ]
         if self._profile.starttls and not self.tls:
             keywords.append("STARTTLS")  # RFC 3207 §4.2: not once TLS is there
+        if self._profile.submission:
+            keywords += self._submission_keywords()
+        return keywords
+
+    def _submission_keywords(self) -> list[str]:
+        keywords = ["DSN"]  # RFC 3461
+        most = self._profile.max_hold
+        if most:
+            until = datetime.now(UTC) + timedelta(seconds=most)
+            keywords.append(f"FUTURERELEASE {most} {until:%Y-%m-%dT%H:%M:%SZ}")  # RFC 4865 §3
+        if self._may_authenticate:
+            keywords.append("AUTH " + " ".join(MECHANISMS))  # RFC 4954 §3
         return keywords
 
     def _mail(self, argument: str) -> None:
-        mail = parse_mail(argument, self._extended, self._profile.size_limit)
-        self._envelope = Envelope(mail.address, (), mail.parameters)
-        self._phase = _Phase.MAIL
-        self._reply(replies.SENDER_OK)
+        submission = self._profile.submission
+        if submission and not self._authenticated:
+            raise CommandError(replies.AUTHENTICATION_REQUIRED)
+        known = SUBMISSION_MAIL_PARAMETERS if submission else MAIL_PARAMETERS
+        mail = parse_mail(argument, known if self._extended else {}, self._profile.size_limit)
+
+        def answered(refusal: SmtpReply | None) -> None:
+            if refusal is None:
+                self._envelope = Envelope(mail.address, (), mail.parameters)
+                self._phase = _Phase.MAIL
+            self._reply(refusal or replies.SENDER_OK)
+
+        if submission:
+            self._ask(Sender(mail.address, mail.parameters), answered)
+        else:
+            answered(None)
 
     def _rcpt(self, argument: str) -> None:
         envelope = self._envelope
         assert envelope is not None
         utf8 = "SMTPUTF8" in envelope.parameters
-        recipient = parse_rcpt(argument, utf8, self._profile.hostname).address
+        known = SUBMISSION_RCPT_PARAMETERS if self._profile.submission and self._extended else {}
+        command = parse_rcpt(argument, known, utf8, self._profile.hostname)
+        recipient = command.address
         if len(envelope.recipients) >= self._profile.max_recipients:
             raise CommandError(replies.TOO_MANY_RECIPIENTS)  # RFC 5321 §4.5.3.1.10
 
         def answered(refusal: SmtpReply | None) -> None:
             if refusal is None:
-                self._envelope = evolve(envelope, recipients=(*envelope.recipients, recipient))
+                given = envelope.recipient_parameters
+                if command.parameters:
+                    given = {**given, recipient: command.parameters}
+                self._envelope = evolve(
+                    envelope,
+                    recipients=(*envelope.recipients, recipient),
+                    recipient_parameters=given,
+                )
                 self._phase = _Phase.RCPT
             elif refusal.code == 550:
                 self._unknown += 1
@@ -399,13 +456,81 @@ class SmtpServer:
         self._starting_tls = True
         self._events.append(StartTls())
 
+    # AUTH (RFC 4954)
+
+    @property
+    def _may_authenticate(self) -> bool:
+        return not self._authenticated and (self.tls or self._profile.auth_in_clear)
+
+    def _auth(self, argument: str) -> None:
+        if self._authenticated or not self._extended:
+            raise CommandError(replies.BAD_SEQUENCE)
+        if not self._may_authenticate:
+            raise CommandError(replies.ENCRYPTION_REQUIRED)
+        mechanism, _, initial = argument.partition(" ")
+        try:
+            exchange = begin(mechanism)
+        except KeyError:
+            raise CommandError(replies.UNKNOWN_MECHANISM) from None
+        self._take_response(exchange, initial.strip(" ") or None)
+
+    def _read_response(self, exchange: Exchange) -> bool:
+        try:
+            line = self._input.line()
+            if line is None:
+                return False
+            self._exchange = None
+            if self._refusal is not None:
+                refusal, self._refusal = self._refusal, None
+                self._reply(refusal)
+            elif line == b"*\r\n":
+                raise CommandError(replies.AUTH_CANCELED)
+            else:
+                self._take_response(exchange, line[:-2].decode("ascii", "replace"))
+        except CommandError as error:
+            self._exchange = None
+            self._reply_error(error.reply)
+        return True
+
+    def _take_response(self, exchange: Exchange, text: str | None) -> None:
+        """Go on with a response in base64; a lone `=` is an empty one (RFC 4954 §4)."""
+        try:
+            encoded = "" if text == "=" else text
+            response = None if encoded is None else b64decode(encoded, validate=True)
+            step = exchange.step(response)
+        except ValueError:
+            raise CommandError(replies.BAD_AUTH_RESPONSE) from None
+        if isinstance(step, bytes):
+            self._challenge(exchange, step)
+        else:
+            self._ask(Authenticate(step), lambda refusal: self._judged(exchange, refusal))
+
+    def _judged(self, exchange: Exchange, refusal: SmtpReply | None) -> None:
+        if refusal is None:
+            self._authenticated = True
+            self._reply(replies.AUTHENTICATED)
+            return
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES:
+            self._reply(replies.TOO_MANY_ERRORS)
+        elif exchange.failure is not None and refusal.code == 535:
+            self._refusal = refusal
+            self._challenge(exchange, exchange.failure)
+        else:
+            self._reply(refusal)
+
+    def _challenge(self, exchange: Exchange, challenge: bytes) -> None:
+        self._exchange = exchange
+        self._reply(SmtpReply(334, None, b64encode(challenge).decode("ascii")))
+
     def _vrfy(self, argument: str) -> None:
         if not argument:
             raise CommandError(peer_error(501, "5.5.4", "Syntax: VRFY address"))
         self._reply(replies.CANNOT_VERIFY)
 
     def _help(self, _: str) -> None:
-        verbs = [v for v in _COMMANDS if v != "STARTTLS" or self._profile.starttls]
+        offered = {"STARTTLS": self._profile.starttls, "AUTH": self._profile.submission}
+        verbs = [verb for verb in _COMMANDS if offered.get(verb, True)]
         self._reply(SmtpReply(214, "2.0.0", "Commands: " + " ".join(verbs)))
 
     def _noop(self, _: str) -> None:
@@ -423,6 +548,7 @@ class SmtpServer:
             # RFC 3848; RFC 6531 §4.3
             utf8 = "SMTPUTF8" in self._envelope.parameters
             protocol = ("UTF8SMTP" if utf8 else "ESMTP") + ("S" if self.tls else "")
+            protocol += "A" if self._authenticated else ""
         return MessageStart(self._envelope, self._hello, protocol)
 
     # The end of content is looked at in a step of its own, when the owner has seen
@@ -521,5 +647,6 @@ _COMMANDS = {
     "VRFY": _Command(SmtpServer._vrfy, _ANY),
     "HELP": _Command(SmtpServer._help, _ANY),
     "STARTTLS": _Command(SmtpServer._starttls, _READY_PHASE, takes_argument=False),
+    "AUTH": _Command(SmtpServer._auth, _READY_PHASE, line_limit=AUTH_LINE_LIMIT),
     "QUIT": _Command(SmtpServer._quit, _ANY, takes_argument=False),
 }

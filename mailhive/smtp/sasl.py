@@ -1,0 +1,164 @@
+"""SASL on the server's side of SMTP (RFC 4954, RFC 4422): exchanges without I/O.
+
+An exchange is asked for a first challenge, or fed the client's initial response,
+and then responses until it yields credentials:
+
+    exchange = begin("PLAIN")
+    step = exchange.step(response)      # octets, None: there is none yet
+    # step: a challenge (octets), or `Password`, or `Token`
+"""
+
+import re
+from collections.abc import Callable
+
+from attrs import field, frozen
+
+__all__ = ["MECHANISMS", "Credentials", "Exchange", "Password", "SaslError", "Token", "begin"]
+
+_KEY = re.compile(rb"[A-Za-z]+")
+_SEPARATOR = b"\x01"
+
+
+class SaslError(ValueError):
+    """The response is not one of the mechanism."""
+
+
+@frozen
+class Password:
+    """A login and a password."""
+
+    login: str
+    password: str = field(repr=False)
+
+
+@frozen
+class Token:
+    """A bearer token; `user` is whose it is said to be, if that was said."""
+
+    token: str = field(repr=False)
+    user: str | None
+
+
+Credentials = Password | Token
+
+
+class Exchange:
+    """One attempt; see the module's docstring.
+
+    `failure` is what a client of the mechanism is to be told before the refusal, if
+    anything; it then says that it has read it.
+    """
+
+    failure: bytes | None = None
+
+    def step(self, response: bytes | None) -> bytes | Credentials:
+        raise NotImplementedError
+
+
+class _Plain(Exchange):
+    """RFC 4616."""
+
+    def step(self, response: bytes | None) -> bytes | Credentials:
+        if response is None:
+            return b""
+        try:
+            authzid, login, password = response.decode("utf-8").split("\0")
+        except ValueError:
+            raise SaslError("not an authorization of PLAIN") from None
+        if not login or not password or authzid not in ("", login):
+            raise SaslError("nobody may act for another")
+        return Password(login, password)
+
+
+class _Login(Exchange):
+    """Never a standard, and all that some clients know (draft-murchison-sasl-login)."""
+
+    def __init__(self) -> None:
+        self._login: str | None = None
+
+    def step(self, response: bytes | None) -> bytes | Credentials:
+        if response is None:
+            return b"Username:"
+        text = _text(response)
+        if self._login is None:
+            self._login = text
+            return b"Password:"
+        return Password(self._login, text)
+
+
+class _Bearer(Exchange):
+    # RFC 7628 §3.2.2: the client answers this with an empty response.
+    failure = b'{"status":"invalid_token"}'
+
+    def step(self, response: bytes | None) -> bytes | Credentials:
+        if response is None:
+            return b""
+        user, fields = self._parsed(response)
+        scheme, _, token = fields.get("auth", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise SaslError("no bearer token")
+        return Token(token.strip(), user or None)
+
+    def _parsed(self, response: bytes) -> tuple[str, dict[str, str]]:
+        raise NotImplementedError
+
+
+class _OAuthBearer(_Bearer):
+    """RFC 7628 §3.1: `n,a=user@example.org,^Ahost=…^Aport=…^Aauth=Bearer …^A^A`."""
+
+    def _parsed(self, response: bytes) -> tuple[str, dict[str, str]]:
+        header, *pairs = response.split(_SEPARATOR)
+        flag, mark, rest = _text(header).partition(",")
+        authzid, end, _ = rest.partition(",")
+        # RFC 5801 §4: there is no channel binding here, so `p=` cannot be.
+        if flag not in ("n", "y") or not mark or not end or pairs[-2:] != [b"", b""]:
+            raise SaslError("not a message of OAUTHBEARER")
+        if authzid and not authzid.startswith("a="):
+            raise SaslError("not an authorization identity")
+        user = authzid[2:].replace("=2C", ",").replace("=3D", "=")
+        return user, _fields(pairs[:-2])
+
+
+class _XOAuth2(_Bearer):
+    """What came before it, and is in wide use: `user=…^Aauth=Bearer …^A^A`."""
+
+    def _parsed(self, response: bytes) -> tuple[str, dict[str, str]]:
+        pairs = response.split(_SEPARATOR)
+        if pairs[-2:] != [b"", b""]:
+            raise SaslError("not a message of XOAUTH2")
+        fields = _fields(pairs[:-2])
+        return fields.get("user", ""), fields
+
+
+#: By name, the best first.
+MECHANISMS: dict[str, Callable[[], Exchange]] = {
+    "OAUTHBEARER": _OAuthBearer,
+    "XOAUTH2": _XOAuth2,
+    "PLAIN": _Plain,
+    "LOGIN": _Login,
+}
+
+
+def begin(mechanism: str) -> Exchange:
+    """An exchange of the mechanism, whose name is in any case.  KeyError if there is none."""
+    return MECHANISMS[mechanism.upper()]()
+
+
+def _fields(pairs: list[bytes]) -> dict[str, str]:
+    fields = {}
+    for pair in pairs:
+        key, mark, value = pair.partition(b"=")
+        if not mark or not _KEY.fullmatch(key):
+            raise SaslError("not a list of fields")
+        fields[key.decode("ascii")] = _text(value)
+    return fields
+
+
+def _text(octets: bytes) -> str:
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError:
+        raise SaslError("not UTF-8") from None
+    if "\0" in text:
+        raise SaslError("a NUL")
+    return text

@@ -1,0 +1,202 @@
+"""Messages of users (RFC 6409): who they are, what they may send, and on to the outbox.
+
+A message is answered with 250 once the outbox has it (RFC 5321 §4.5.5); what becomes
+of its recipients is told by delivery reports.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from attrs import evolve
+
+from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts
+from mailhive.auth.passwords import Passwords
+from mailhive.errors import TemporaryFailure
+from mailhive.interfaces.authentication import IBearerTokens
+from mailhive.mail.identities import may_send_as
+from mailhive.mime.address import parse_addresses
+from mailhive.mime.compose import format_date_time
+from mailhive.mime.fields import Headers, parse_fields
+from mailhive.mime.outgoing import outgoing
+from mailhive.model.addresses import canonical_name
+from mailhive.model.ids import random_id
+from mailhive.model.outbound import OutboundMessage
+from mailhive.model.principal import Principal
+from mailhive.model.utcdate import parse_date
+from mailhive.smtp import replies
+from mailhive.smtp.events import Authenticate, MessageEnd, MessageStart, Recipient, Sender
+from mailhive.smtp.replies import SmtpReply, peer_error
+from mailhive.smtp.sasl import Credentials, Password
+from mailhive.smtp.session import Session
+from mailhive.smtp.trace import address_literal, received_header
+
+__all__ = ["SubmissionSession"]
+
+#: Octets of the header that are looked at for who the message is from.
+_MOST_HEADER = 262_144
+
+_NO_AUTHOR = peer_error(550, "5.6.0", "The message needs one From field with addresses")
+_HOLD_TWICE = peer_error(501, "5.5.4", "HOLDFOR and HOLDUNTIL exclude each other")
+_NO_HOLD = peer_error(555, "5.5.4", "Messages are not held back here")
+_HELD_TOO_LONG = peer_error(554, "5.7.1", "Messages are not held back for so long")
+_BAD_DATE = peer_error(501, "5.5.4", "HOLDUNTIL takes a date of RFC 3339")
+
+
+class SubmissionSession(Session):
+    """One connection of a user's mail program."""
+
+    def __init__(self, *, services: Any, max_hold: int, **more: Any) -> None:
+        super().__init__(services=services, **more)
+        self._services = services
+        self._max_hold = max_hold
+        self._user: Principal | None = None
+        self._send_at: int | None = None
+
+    async def respond(self, question: Any) -> SmtpReply | None:
+        match question:
+            case Authenticate(credentials):
+                return await self._log_in(credentials)
+            case Sender(address, parameters):
+                return await self._check_sender(address, parameters)
+            case Recipient(address, size):
+                return await self._check_recipient(address, size)
+            case MessageStart():
+                self.begin(question)
+                return None
+            case MessageEnd():
+                return await self._submit()
+        raise TypeError(question)
+
+    async def _log_in(self, credentials: Credentials) -> SmtpReply | None:
+        try:
+            user = await self._principal(credentials)
+        except (AuthenticationFailed, NoAccount):
+            user = None
+        except TooManyAttempts as error:
+            return evolve(replies.TRY_LATER, cause=str(error))
+        except TemporaryFailure as error:
+            return evolve(replies.TRY_LATER, cause=str(error), whose_fault=replies.Fault.SERVER)
+        if user is None or not user.enabled:
+            return replies.AUTHENTICATION_FAILED
+        self._user = user
+        return None
+
+    async def _principal(self, credentials: Credentials) -> Principal | None:
+        services = self._services
+        if isinstance(credentials, Password):
+            passwords = Passwords(services.directory, services.throttle)
+            return await passwords.principal_of(
+                credentials.login, credentials.password, self.peer, "smtp"
+            )
+        for strategy in services.strategies:
+            found: Principal | None = None
+            if IBearerTokens.providedBy(strategy):
+                with suppress(AuthenticationFailed):  # perhaps another one knows it
+                    found = await strategy.bearer(credentials.token, self.peer, "smtp")
+            if found is not None and _is_named(found, credentials.user):
+                return found
+        return None
+
+    async def _check_sender(
+        self, address: str, parameters: dict[str, str | None]
+    ) -> SmtpReply | None:
+        user = self._user
+        assert user is not None  # the machine asks for AUTH first
+        held = self._hold(parameters)
+        if isinstance(held, SmtpReply):
+            return held
+        self._send_at = held
+        if address and not await may_send_as(self._services.directory, user, address):
+            return replies.NOT_YOUR_ADDRESS
+        return None
+
+    def _hold(self, parameters: dict[str, str | None]) -> int | SmtpReply | None:
+        """When the message is to go, in milliseconds, if it is to be held back (RFC 4865)."""
+        seconds, date = parameters.get("HOLDFOR"), parameters.get("HOLDUNTIL")
+        if seconds is None and date is None:
+            return None
+        if not self._max_hold:
+            return _NO_HOLD
+        if seconds is not None and date is not None:
+            return _HOLD_TWICE
+        now = int(self.now() * 1000)
+        if date is not None:
+            try:
+                send_at = parse_date(date.upper())
+            except ValueError:
+                return _BAD_DATE
+        else:
+            send_at = now + int(seconds or 0) * 1000
+        return _HELD_TOO_LONG if send_at > now + self._max_hold * 1000 else send_at
+
+    async def _check_recipient(self, address: str, size: int | None) -> SmtpReply | None:
+        """Of this server's domains those who are there; of others, everybody."""
+        if await self._services.directory.is_local_domain(address.rpartition("@")[2]):
+            return await self.check(address, size)
+        return None
+
+    def trace(self, start: MessageStart) -> bytes:  # noqa: ARG002
+        return b""  # what is stored first is what the user wrote
+
+    async def _submit(self) -> SmtpReply:
+        """The message goes to the outbox as RFC 6409 §8 has it."""
+        start, user = self.start, self._user
+        assert start is not None and user is not None
+        blobs, now = self._services.blobs, int(self.now() * 1000)
+        with blobs.hold():
+            raw_id = await self.commit()
+            raw = await blobs.read(raw_id, 0, await blobs.size(raw_id))
+        await self.forget(raw_id)
+        if refusal := await self._check_authors(user, raw[:_MOST_HEADER]):
+            return refusal
+        message_id = random_id("s")
+        hostname = self._services.hostname
+        date = format_date_time(now)
+        trace = received_header(
+            start,
+            peer=address_literal(self.peer),
+            hostname=hostname,
+            transaction=message_id,
+            now=self.now(),
+        )
+        sent = await self._services.offload(
+            outgoing,
+            raw,
+            trace,
+            f"Date: {date}\r\n".encode(),
+            f"Message-ID: <{message_id}@{hostname}>\r\n".encode(),
+        )
+        writer = blobs.open_writer()
+        try:
+            writer.write(sent)
+        except BaseException:
+            writer.abort()
+            raise
+        with blobs.hold():
+            blob_id = await writer.commit()
+            message = OutboundMessage(
+                message_id, start.envelope, blob_id, now, send_at=self._send_at
+            )
+            await self._services.outbox.submit(message)
+        return SmtpReply(250, "2.0.0", f"Accepted as {message_id}")
+
+    async def _check_authors(self, user: Principal, header: bytes) -> SmtpReply | None:
+        """RFC 6409 §6.1: may the user say that the message is from these?"""
+        fields = Headers(parse_fields(header.partition(b"\r\n\r\n")[0])).all("from")
+        if len(fields) != 1:
+            return _NO_AUTHOR
+        authors = [a.email for group in parse_addresses(fields[0]) for a in group.addresses]
+        if not authors:
+            return _NO_AUTHOR
+        for author in authors:
+            if not await may_send_as(self._services.directory, user, author):
+                return evolve(replies.NOT_YOUR_ADDRESS, cause=f"From {author}")
+        return None
+
+
+def _is_named(principal: Principal, user: str | None) -> bool:
+    """Is it who the client says it is, if it says so?"""
+    if user is None:
+        return True
+    names = {canonical_name(name) for name in (principal.name, *principal.emails)}
+    return canonical_name(user) in names
