@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore, ensureDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -153,6 +153,27 @@ class LocalDelivery:
         )
         self._inboxes[account_id] = inbox
         return principal, account_id, email_id
+
+
+async def deliver_each(
+    delivery: Any, envelope: Envelope, blob_id: str
+) -> tuple[RecipientOutcome, ...]:
+    """`IDelivery.deliver` for a caller who can tell of each recipient by itself.
+
+    To all at once, so that who is reached by two addresses gets it once; that is all or
+    nothing, so after a failure to each for itself.
+    """
+    together: tuple[RecipientOutcome, ...] = await delivery.deliver(envelope, blob_id)
+    if len(envelope.recipients) == 1 or any(outcome.code < 400 for outcome in together):
+        return together
+    outcomes = []
+    for address, failed in zip(envelope.recipients, together, strict=True):
+        try:
+            (outcome,) = await delivery.deliver(evolve(envelope, recipients=(address,)), blob_id)
+        except TemporaryFailure:
+            outcome = failed
+        outcomes.append(outcome)
+    return tuple(outcomes)
 
 
 def _add_to_inbox(

@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.outbox import ITransport
+from mailhive.mail.delivery import deliver_each
 from mailhive.model.envelope import Envelope, RecipientOutcome
 
 __all__ = ["LocalTransport"]
@@ -49,26 +49,10 @@ class LocalTransport:
         if known:
             with self.blobs.hold():
                 final = await self._with_return_path(envelope.mail_from, blob_id)
-                outcomes |= await self._hand_over(envelope.mail_from, known, final)
+                final_envelope = Envelope(envelope.mail_from, tuple(known))
+                each = await deliver_each(self.delivery, final_envelope, final)
+                outcomes |= {outcome.recipient: outcome for outcome in each}
         return tuple(outcomes[address] for address in envelope.recipients)
-
-    async def _hand_over(
-        self, mail_from: str, known: list[str], blob_id: str
-    ) -> dict[str, RecipientOutcome]:
-        """To all at once, so that who is reached by two addresses gets it once.
-
-        That is all or nothing, so after a failure to each for itself.
-        """
-        together = await self.delivery.deliver(Envelope(mail_from, tuple(known)), blob_id)
-        outcomes = {outcome.recipient: outcome for outcome in together}
-        if len(known) > 1 and all(outcome.code >= 400 for outcome in together):
-            for address in known:
-                envelope = Envelope(mail_from, (address,))
-                try:
-                    (outcomes[address],) = await self.delivery.deliver(envelope, blob_id)
-                except TemporaryFailure as error:
-                    self._log.warn("Delivery put off: {reason}", reason=str(error), blob=blob_id)
-        return outcomes
 
     async def _with_return_path(self, mail_from: str, blob_id: str) -> str:
         """The blob of the message as final delivery leaves it (RFC 5321 §4.4)."""

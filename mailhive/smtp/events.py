@@ -78,7 +78,10 @@ class MessageRefused:
 
 @frozen
 class MessageEnd:
-    """The message is complete.  To be answered with the reply that decides its fate."""
+    """The message is complete.  To be answered with the reply that decides its fate.
+
+    In LMTP that may be a tuple of replies, one for each recipient.
+    """
 
 
 @frozen

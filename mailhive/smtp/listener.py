@@ -1,4 +1,4 @@
-"""The `smtp` and `submission` listeners: their connections, how many, and their end."""
+"""The `smtp`, `submission` and `lmtp` listeners: their connections, how many, their end."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,14 +16,22 @@ from zope.interface import implementer
 from mailhive.interfaces.listener import IListenerFactory
 from mailhive.registry import Provider
 from mailhive.smtp import replies
-from mailhive.smtp.policy import SmtpSettings, SubmissionSettings
+from mailhive.smtp.policy import LmtpSettings, SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
 from mailhive.smtp.replies import SmtpReply
-from mailhive.smtp.session import Session
+from mailhive.smtp.session import LmtpSession, Session
 from mailhive.smtp.submission import SubmissionSession
 from mailhive.smtp.wire import Profile
 
-__all__ = ["PROVIDER", "SUBMISSION", "SmtpFactory", "SmtpListener", "SubmissionListener"]
+__all__ = [
+    "LMTP",
+    "PROVIDER",
+    "SUBMISSION",
+    "LmtpListener",
+    "SmtpFactory",
+    "SmtpListener",
+    "SubmissionListener",
+]
 
 #: Seconds `SmtpFactory.drain` gives messages under way; the daemon has five to stop.
 DRAIN_TIMEOUT = 4.0
@@ -153,6 +161,19 @@ class SmtpListener:
 
 @implementer(IListenerFactory)
 @frozen
+class LmtpListener:
+    """`protocol = "lmtp"`: takes mail for local recipients from a server nearby (RFC 2033)."""
+
+    settings: type = LmtpSettings
+
+    def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> SmtpFactory:
+        """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
+        profile = evolve(_profile(listener, services), lmtp=True)
+        return SmtpFactory(_server(name, listener, services, reactor, profile, LmtpSession))
+
+
+@implementer(IListenerFactory)
+@frozen
 class SubmissionListener:
     """`protocol = "submission"`: takes mail from users, for everybody (RFC 6409)."""
 
@@ -205,4 +226,5 @@ def _server(
 
 
 PROVIDER = Provider(settings=SmtpSettings, build=lambda *_: SmtpListener())
+LMTP = Provider(settings=LmtpSettings, build=lambda *_: LmtpListener())
 SUBMISSION = Provider(settings=SubmissionSettings, build=lambda *_: SubmissionListener())

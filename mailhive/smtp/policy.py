@@ -7,7 +7,7 @@ from attrs import field, frozen
 from mailhive.config.fields import at_least, doc
 from mailhive.config.units import Duration, Size
 
-__all__ = ["SmtpSettings", "SubmissionSettings"]
+__all__ = ["LmtpSettings", "SmtpSettings", "SubmissionSettings"]
 
 
 @frozen
@@ -67,6 +67,14 @@ class SmtpSettings:
         validator=at_least(1),
         metadata=doc("Longest life of a connection, whatever it is doing."),
     )
+
+
+@frozen
+class LmtpSettings(SmtpSettings):
+    """Keys of a listener with `protocol = "lmtp"`: mail that another server has taken in.
+
+    Only that server should reach it: bind it to the loopback or a network of yours.
+    """
 
 
 @frozen

@@ -35,8 +35,7 @@ from mailhive.smtp.events import (
     TransactionEnd,
 )
 from mailhive.smtp.policy import SmtpSettings
-from mailhive.smtp.replies import SmtpReply
-from mailhive.smtp.session import Session
+from mailhive.smtp.session import Answer, Session
 from mailhive.smtp.trace import address_literal
 from mailhive.smtp.wire import Profile, SmtpServer
 from mailhive.smtp.wiretap import Tap
@@ -204,7 +203,7 @@ class SmtpProtocol(Protocol):
                 answer.addCallback(self._answered)
                 answer.addErrback(self._broken)
 
-    def _answered(self, reply: SmtpReply | None) -> None:
+    def _answered(self, reply: Answer) -> None:
         self._machine.answer(reply)
         self._pump()
 

@@ -19,6 +19,7 @@ from typing import Any
 from twisted.logger import Logger, LogLevel
 
 from mailhive.errors import TemporaryFailure
+from mailhive.mail.delivery import deliver_each
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.smtp import replies
 from mailhive.smtp.events import (
@@ -32,11 +33,12 @@ from mailhive.smtp.events import (
 from mailhive.smtp.replies import Fault, SmtpReply, server_error
 from mailhive.smtp.trace import TraceFilter, address_literal, trace_header
 
-__all__ = ["HOP_LIMIT", "Session", "verdict"]
+__all__ = ["HOP_LIMIT", "LmtpSession", "Session", "verdict"]
 
 #: Received fields that a message may come with: RFC 5321 §6.3 asks for at least 100.
 HOP_LIMIT = 100
 
+Answer = SmtpReply | tuple[SmtpReply, ...] | None
 Question = Authenticate | Sender | Recipient | MessageStart | MessageEnd
 
 
@@ -48,7 +50,7 @@ class Session:
 
     def __init__(self, *, services: Any, listener: str, peer: str, clock: Any, log: Logger):
         self._blobs = services.blobs
-        self._delivery = services.delivery
+        self.delivery = services.delivery
         self._hostname = services.hostname
         #: Names the connection in the log.
         self.connection = secrets.token_hex(4)
@@ -64,7 +66,7 @@ class Session:
         self._size = 0
         self._began = 0.0
 
-    async def answer(self, question: Question) -> SmtpReply | None:
+    async def answer(self, question: Question) -> Answer:
         """Answer a question of the machine.  Raises nothing."""
         try:
             return await self.respond(question)
@@ -76,7 +78,7 @@ class Session:
         self.abandon()
         return reply
 
-    async def respond(self, question: Question) -> SmtpReply | None:
+    async def respond(self, question: Question) -> Answer:
         """Answer a question; what a server does that takes mail in for those who are here."""
         match question:
             case Recipient(address, size):
@@ -85,7 +87,7 @@ class Session:
                 self.begin(question)
                 return None
             case MessageEnd():
-                return await self._store()
+                return self.verdict(await self._deliver())
         raise TypeError(question)  # the machine does not ask it in this role
 
     def data(self, data: bytes) -> SmtpReply | None:
@@ -142,7 +144,7 @@ class Session:
 
     async def check(self, address: str, size: int | None) -> SmtpReply | None:
         """Can this recipient get mail here?  A reply says why not."""
-        refusal = await self._delivery.check_recipient(address, size)
+        refusal = await self.delivery.check_recipient(address, size)
         if refusal is None:
             return None
         whose_fault = Fault.PEER if refusal.code >= 500 else Fault.NOBODY
@@ -180,16 +182,25 @@ class Session:
         self._size += len(data)
         self._writer.write(data)
 
-    async def _store(self) -> SmtpReply:
+    def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
+        """What the client is told of these."""
+        assert self.start is not None
+        return verdict(self.start.envelope, outcomes)
+
+    async def _deliver(self) -> tuple[RecipientOutcome, ...]:
         assert self.start is not None
         envelope = self.start.envelope
         with self._blobs.hold():
             blob_id = await self.commit()
-            outcomes = await self._delivery.deliver(envelope, blob_id)
-        reply = verdict(envelope, outcomes)
+            outcomes = await self.hand_over(envelope, blob_id)
         if not any(outcome.code == 250 for outcome in outcomes):
             await self.forget(blob_id)
-        return reply
+        return tuple(outcomes)
+
+    async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
+        """Have a stored message delivered."""
+        outcomes: tuple[RecipientOutcome, ...] = await self.delivery.deliver(envelope, blob_id)
+        return outcomes
 
     async def commit(self) -> str:
         """Make the message durable; to be called in a hold.  Its blob's id."""
@@ -209,6 +220,27 @@ class Session:
                 blob_id=blob_id,
                 cause=str(error),
             )
+
+
+class LmtpSession(Session):
+    """Tells of each recipient by itself (RFC 2033 §4.2)."""
+
+    async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
+        return await deliver_each(self.delivery, envelope, blob_id)
+
+    def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
+        return tuple(
+            replies.MESSAGE_ACCEPTED
+            if outcome.code == 250
+            else SmtpReply(
+                outcome.code,
+                outcome.enhanced,
+                outcome.text,
+                cause=f"for {outcome.recipient}",
+                whose_fault=Fault.SERVER if outcome.code < 500 else Fault.NOBODY,
+            )
+            for outcome in outcomes
+        )
 
 
 def verdict(envelope: Envelope, outcomes: tuple[RecipientOutcome, ...]) -> SmtpReply:

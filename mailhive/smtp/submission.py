@@ -27,7 +27,7 @@ from mailhive.smtp import replies
 from mailhive.smtp.events import Authenticate, MessageEnd, MessageStart, Recipient, Sender
 from mailhive.smtp.replies import SmtpReply, peer_error
 from mailhive.smtp.sasl import Credentials, Password
-from mailhive.smtp.session import Session
+from mailhive.smtp.session import Answer, Session
 from mailhive.smtp.trace import address_literal, received_header
 
 __all__ = ["SubmissionSession"]
@@ -52,7 +52,7 @@ class SubmissionSession(Session):
         self._user: Principal | None = None
         self._send_at: int | None = None
 
-    async def respond(self, question: Any) -> SmtpReply | None:
+    async def respond(self, question: Any) -> Answer:
         match question:
             case Authenticate(credentials):
                 return await self._log_in(credentials)

@@ -43,6 +43,10 @@ sent, then the connection ends.  Every 421 closes.
 **Submission** (RFC 6409) is the same machine with `Profile.submission`: MAIL needs
 AUTH before it and is a question too, and the parameters of submission are known.
 AUTH is offered under TLS only.
+
+**LMTP** (RFC 2033) is the same machine with `Profile.lmtp`: LHLO takes the place of EHLO
+and HELO, and the message is answered once for each recipient, so that MessageEnd
+may be answered by a tuple of replies.
 """
 
 from base64 import b64decode, b64encode
@@ -50,6 +54,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -112,6 +117,7 @@ class Profile:
     max_unknown_recipients: int = 50
     starttls: bool = False
     submission: bool = False
+    lmtp: bool = False
     auth_in_clear: bool = False
     max_hold: int = 0  # seconds that a message may be held back (RFC 4865); 0: not at all
 
@@ -135,7 +141,7 @@ class SmtpServer:
         self._out = bytearray()
         self._events: deque[Event] = deque()
         self._question: Event | None = None
-        self._when_answered: Callable[[SmtpReply | None], None] | None = None
+        self._when_answered: Callable[[Any], None] | None = None
         self._errors = 0
         self._unknown = 0  # recipients that nobody here has
         self._draining = False
@@ -195,7 +201,7 @@ class SmtpServer:
         """Is it content, rather than a command, that the peer is to send?"""
         return self._data is not None or self._chunk is not None
 
-    def answer(self, reply: SmtpReply | None = None) -> None:
+    def answer(self, reply: SmtpReply | tuple[SmtpReply, ...] | None = None) -> None:
         """Answer the question that is open."""
         when_answered = self._when_answered
         if when_answered is None:
@@ -257,7 +263,7 @@ class SmtpServer:
             reply = replies.TOO_MANY_ERRORS
         self._reply(reply)
 
-    def _ask(self, question: Event, when_answered: Callable[[SmtpReply | None], None]) -> None:
+    def _ask(self, question: Event, when_answered: Callable[[Any], None]) -> None:
         self._question = question
         self._when_answered = when_answered
         self._events.append(question)
@@ -291,6 +297,8 @@ class SmtpServer:
         verb, argument = decode_line(line[:-2])
         if self._phase is _Phase.START and verb in _HTTP_VERBS:
             raise CommandError(replies.NOT_HTTP)
+        if verb in self._hellos_of_others():
+            raise CommandError(replies.UNKNOWN_COMMAND)  # RFC 2033 §4.1
         if verb in _NOT_IMPLEMENTED or (verb == "AUTH" and not self._profile.submission):
             raise CommandError(replies.NOT_IMPLEMENTED)
         command = _COMMANDS.get(verb)
@@ -303,6 +311,9 @@ class SmtpServer:
         if self._phase not in command.phases:
             raise CommandError(self._out_of_phase(command.phases))
         command.run(self, argument)
+
+    def _hellos_of_others(self) -> tuple[str, ...]:
+        return ("EHLO", "HELO") if self._profile.lmtp else ("LHLO",)
 
     def _out_of_phase(self, phases: frozenset[_Phase]) -> SmtpReply:
         # RFC 5321 §4.1.4
@@ -530,6 +541,7 @@ class SmtpServer:
 
     def _help(self, _: str) -> None:
         offered = {"STARTTLS": self._profile.starttls, "AUTH": self._profile.submission}
+        offered |= dict.fromkeys(self._hellos_of_others(), False)
         verbs = [verb for verb in _COMMANDS if offered.get(verb, True)]
         self._reply(SmtpReply(214, "2.0.0", "Commands: " + " ".join(verbs)))
 
@@ -547,7 +559,8 @@ class SmtpServer:
         if self._extended:
             # RFC 3848; RFC 6531 §4.3
             utf8 = "SMTPUTF8" in self._envelope.parameters
-            protocol = ("UTF8SMTP" if utf8 else "ESMTP") + ("S" if self.tls else "")
+            name = "LMTP" if self._profile.lmtp else ("SMTP" if utf8 else "ESMTP")
+            protocol = ("UTF8" if utf8 else "") + name + ("S" if self.tls else "")
             protocol += "A" if self._authenticated else ""
         return MessageStart(self._envelope, self._hello, protocol)
 
@@ -582,7 +595,8 @@ class SmtpServer:
             self._message_end()
         elif self._message is not None and self._message.fault is not None:
             # RFC 3030 §2: the message has failed; chunks that follow get 503.
-            self._finish(self._message.fault)
+            fault, self._message = self._message.fault, None
+            self._finish(fault)
         else:
             self._reply(SmtpReply(250, "2.0.0", f"{chunk.size} octets received"))
         return True
@@ -604,10 +618,20 @@ class SmtpServer:
         else:
             self._finish(fault)
 
-    def _finish(self, reply: SmtpReply | None) -> None:
-        reply = reply or replies.MESSAGE_ACCEPTED
-        self._end_transaction(reply)
-        self._reply(reply)
+    def _finish(self, reply: SmtpReply | tuple[SmtpReply, ...] | None) -> None:
+        answered = reply or replies.MESSAGE_ACCEPTED
+        if not self._profile.lmtp or self._message is None:
+            assert isinstance(answered, SmtpReply)
+            self._end_transaction(answered)
+            self._reply(answered)
+            return
+        assert self._envelope is not None
+        # RFC 2033 §4.2: one for each recipient that was accepted, in their order.
+        count = len(self._envelope.recipients)
+        each = answered if isinstance(answered, tuple) else (answered,) * count
+        self._end_transaction(max(each, key=lambda one: one.code))
+        for one in each:
+            self._reply(one)
 
     def _end_transaction(self, reply: SmtpReply | None) -> None:
         if self._envelope is not None:
@@ -638,6 +662,7 @@ _CHUNK_PHASES = frozenset({_Phase.RCPT, _Phase.CHUNKS})
 _COMMANDS = {
     "EHLO": _Command(SmtpServer._ehlo, _ANY),
     "HELO": _Command(SmtpServer._helo, _ANY),
+    "LHLO": _Command(SmtpServer._ehlo, _ANY),
     "MAIL": _Command(SmtpServer._mail, _READY_PHASE, line_limit=LONG_LINE_LIMIT),
     "RCPT": _Command(SmtpServer._rcpt, _RCPT_PHASES, line_limit=LONG_LINE_LIMIT),
     "DATA": _Command(SmtpServer._data_command, _DATA_PHASES, takes_argument=False),

@@ -5,14 +5,15 @@ from types import SimpleNamespace
 import pytest
 import pytest_twisted
 from attrs import define
+from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 
 from mailhive.edge.certificates import Certificates
 from mailhive.jmap.limits import Limits
-from mailhive.smtp.listener import PROVIDER, SmtpFactory
-from mailhive.smtp.policy import SmtpSettings
+from mailhive.smtp.listener import LMTP, PROVIDER, SmtpFactory
+from mailhive.smtp.policy import LmtpSettings, SmtpSettings
 from mailhive.testing.certificates import make_certificate
 from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
 from mailhive.testing.smtp_client import SmtpClient
@@ -133,3 +134,25 @@ def new_server(certificate):
         pytest_twisted.blockon(port.stopListening())
     for factory in factories:
         pytest_twisted.blockon(factory.drain(0.5))
+
+
+@pytest.fixture
+def new_lmtp(stores):
+    """Start an LMTP listener on the stores; its port."""
+    ports = []
+
+    def build():
+        services = SimpleNamespace(
+            blobs=stores.blob_store,
+            delivery=stores.delivery,
+            hostname="mx.example",
+            limits=Limits(),
+        )
+        listener = SimpleNamespace(settings=LmtpSettings(), tls="none", context_factory=None)
+        factory = LMTP.build(None, None).make_factory("lmtp", listener, services, reactor)
+        ports.append(reactor.listenTCP(0, factory, interface="127.0.0.1"))
+        return ports[-1].getHost().port
+
+    yield build
+    for port in ports:
+        pytest_twisted.blockon(port.stopListening())
