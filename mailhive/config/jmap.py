@@ -234,6 +234,13 @@ class JmapWebSocket:
             "cut. At least 5 seconds longer than `ping-interval`."
         ),
     )
+    compression: bool = field(
+        default=True,
+        metadata=doc(
+            "Whether messages are compressed (RFC 7692) for clients that offer it. It takes "
+            "processor time, and less to send."
+        ),
+    )
 
     def problems(self) -> Found:
         least = self.ping_interval + 5  # timers go in steps of a second

@@ -330,7 +330,7 @@ class SocketFactory:
             openHandshakeTimeout=0,  # it is complete when it begins
             closeHandshakeTimeout=CLOSING,
             maxMessagePayloadSize=api.limits.request_size,
-            perMessageCompressionAccept=_compression,
+            perMessageCompressionAccept=_compression if settings.compression else _no_compression,
             autoPingInterval=settings.ping_interval,
             autoPingTimeout=settings.idle_timeout - settings.ping_interval,
         )
@@ -344,6 +344,10 @@ class SocketFactory:
         request.registerProducer(socket, True)
         request.channel.upgrade(socket, opening(request))
         return socket
+
+
+def _no_compression(_: list[Any]) -> None:
+    """Accept no offer."""
 
 
 def _compression(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:

@@ -46,6 +46,17 @@ async def test_compressed_messages(world: Any) -> None:
     assert (opcode, payload[:2]) == (CLOSE, struct.pack("!H", 1009))
 
 
+@pytest.mark.parametrize("timing", [JmapWebSocket(compression=False)])
+@pytest_twisted.ensureDeferred
+async def test_compression_can_be_turned_off(world: Any, timing: Any) -> None:
+    client = await world.dial(Sec_WebSocket_Extensions="permessage-deflate")
+    status, headers = await client.head()
+    assert status == 101
+    assert "sec-websocket-extensions" not in headers
+    client.frame(TEXT, json.dumps(world.echo("a", id="1")).encode())
+    assert (await client.hear())["requestId"] == "1"
+
+
 def deflate(data: bytes) -> bytes:
     coder = zlib.compressobj(wbits=-12)
     return (coder.compress(data) + coder.flush(zlib.Z_SYNC_FLUSH))[:-4]
