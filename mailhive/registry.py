@@ -82,7 +82,7 @@ def is_import_path(name: str) -> bool:
 def provider(role: str, name: str) -> Provider:
     """The provider of a role called `name`; `ProviderError` says why there is none."""
     if is_import_path(name):
-        return _made_of(_loaded(role, name, EntryPoint(name, name, f"mailhive.{role}")))
+        return _made_of(name, _loaded(role, name, EntryPoint(name, name, f"mailhive.{role}")))
     points = {p.value: p for p in entry_points(group=f"mailhive.{role}", name=name)}
     if not points:
         raise ProviderError(f'there is no {role} provider "{name}"')
@@ -107,13 +107,13 @@ def _loaded(role: str, name: str, point: EntryPoint) -> Any:
         ) from error
 
 
-def _made_of(found: Any) -> Provider:
+def _made_of(name: str, found: Any) -> Provider:
     """What an import path leads to, as a provider."""
     if isinstance(found, Provider):
         return found
     if isinstance(found, type):
         return Provider(getattr(found, "settings", NoSettings), found)
-    raise ProviderError(f"{found!r} is neither a Provider nor a class")
+    raise ProviderError(f'"{name}" is neither a Provider nor a class')
 
 
 def providers(role: str) -> dict[str, Provider]:

@@ -145,7 +145,7 @@ MISTAKES = {
         'authentication provider "nowhere:X" (nowhere:X) cannot be loaded: No module named'),
     "strategy that is none": (
         "5:directory = 'memory'\nauthentication = 'json:dumps'", 6, "jmap.authentication",
-        "is neither a Provider nor a class"),
+        '"json:dumps" is neither a Provider nor a class'),
     "strategy that is asked for twice": (
         "5:directory = 'memory'\nauthentication = ['basic', 'basic']", 6, "jmap.authentication",
         'names "basic" twice'),
