@@ -52,6 +52,7 @@ from mailhive.registry import provider
 from mailhive.reload import Reloads
 from mailhive.smtp.relay.exchangers import Exchangers
 from mailhive.smtp.relay.routes import Routes
+from mailhive.smtp.relay.signing import Signer, read_keys
 from mailhive.smtp.relay.transport import RelayTransport
 from mailhive.sockets import open_sockets
 from mailhive.systemd import notify
@@ -256,7 +257,7 @@ def _services(
     )
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
     if settings.relay.enabled:
-        relay = _relay(settings, blobs, reactor)
+        relay = _relay(settings, blobs, reactor, offload, reloads)
         relay.setServiceParent(parent)
         outbox.add_transport(relay)
     hub = PushHub(mail_store, registry.push_types, reactor)
@@ -327,11 +328,15 @@ def _web_push(
     return push
 
 
-def _relay(settings: Settings, blobs: Any, reactor: Any) -> RelayTransport:
+def _relay(
+    settings: Settings, blobs: Any, reactor: Any, offload: Offload, reloads: Reloads
+) -> RelayTransport:
     hostname = settings.server.hostname
     resolver = name_resolver(settings.server.resolvers, reactor)
     routes = Routes(settings.relay, Exchangers(resolver, hostname))
-    return RelayTransport(routes, blobs, hostname, reactor)
+    signer = Signer(blobs, offload, reactor, read_keys(settings.dkim))
+    reloads.add(lambda changed: signer.prepare(changed.dkim), "dkim")
+    return RelayTransport(routes, blobs, hostname, reactor, signer)
 
 
 def _build(table: Any, context: BuildContext) -> Any:

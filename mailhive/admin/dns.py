@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from mailhive.admin.common import config_option, load_settings
+from mailhive.admin.dkim import key_record
 from mailhive.config.endpoints import SocketAddress
 from mailhive.config.settings import Settings
 from mailhive.config.tables import ListenerSettings
@@ -42,7 +43,8 @@ def records(settings: Settings, domain: str) -> Iterator[str]:
     yield f"; {domain}"
     yield from _mx(settings, domain)
     yield from _srv(settings, domain)
-    yield from _senders(domain)
+    yield from _keys(settings, domain)
+    yield from _senders(settings, domain)
 
 
 def _mx(settings: Settings, domain: str) -> Iterator[str]:
@@ -77,11 +79,28 @@ def _srv(settings: Settings, domain: str) -> Iterator[str]:
         yield "; no SRV record for JMAP: no listener has an https:// url, and clients ask for that"
 
 
-def _senders(domain: str) -> Iterator[str]:
-    """RFC 7208 and RFC 7489, for a server that does not send to others."""
-    yield "; this server sends no mail to others; if nobody else sends for the domain:"
-    yield "; " + _record(domain, 'TXT "v=spf1 -all"')
-    yield "; " + _record(f"_dmarc.{domain}", 'TXT "v=DMARC1; p=reject"')
+def _keys(settings: Settings, domain: str) -> Iterator[str]:
+    """RFC 6376 §3.6.2."""
+    found = False
+    for table in settings.dkim.values():
+        if domain in map(canonical_domain, table.domains):
+            found = True
+            yield key_record(table, domain)
+    if settings.relay.enabled and not found:
+        yield f"; mail from {domain} is not signed: `mailhive dkim make {domain}` makes a key"
+
+
+def _senders(settings: Settings, domain: str) -> Iterator[str]:
+    """RFC 7208 and RFC 7489."""
+    if settings.relay.enabled:
+        yield "; if no other server sends for the domain; mail by way of routes comes from those:"
+        yield "; " + _record(domain, f'TXT "v=spf1 a:{settings.server.hostname} -all"')
+        yield "; once all mail from the domain is signed, or comes from the servers named above:"
+        yield "; " + _record(f"_dmarc.{domain}", 'TXT "v=DMARC1; p=quarantine"')
+    else:
+        yield "; this server sends no mail to others; if nobody else sends for the domain:"
+        yield "; " + _record(domain, 'TXT "v=spf1 -all"')
+        yield "; " + _record(f"_dmarc.{domain}", 'TXT "v=DMARC1; p=reject"')
 
 
 def _addresses(host: str, listeners: list[ListenerSettings]) -> Iterator[str]:

@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mailhive.authn.canonical import canonical_body, canonical_field, select, split_message
 
-__all__ = ["SigningKey", "published", "sign"]
+__all__ = ["SEALED", "SIGNED", "SigningKey", "published", "sign"]
 
 #: Fields that are signed (RFC 6376 §5.4.1); those that are sealed once more than they are
 #: there, so that nobody can add one.
-_SEALED = ("from", "to", "cc", "subject", "date", "reply-to", "message-id", "mime-version",
+SEALED = ("from", "to", "cc", "subject", "date", "reply-to", "message-id", "mime-version",
     "content-type", "in-reply-to")  # fmt: skip
-_SIGNED = ("sender", "references", "content-transfer-encoding", "content-disposition",
+SIGNED = ("sender", "references", "content-transfer-encoding", "content-disposition",
     "content-id", "content-description", "resent-date", "resent-from", "resent-sender",
     "resent-to", "resent-cc", "resent-message-id", "list-id", "list-help", "list-subscribe",
     "list-unsubscribe", "list-unsubscribe-post", "list-post", "list-owner",
@@ -30,11 +30,17 @@ _LINE_LENGTH = 76
 
 @frozen
 class SigningKey:
-    """The key of a domain, published below `selector`."""
+    """The key of a domain, published below `selector`.
+
+    It signs the fields `signed` that are there and seals the fields `sealed`, both in
+    lower case; From is among the latter.
+    """
 
     domain: str  # in A-labels
     selector: str
     private: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
+    sealed: tuple[str, ...] = SEALED
+    signed: tuple[str, ...] = SIGNED
 
     @property
     def algorithm(self) -> str:
@@ -50,8 +56,8 @@ def sign(message: bytes, key: SigningKey, *, now: int) -> bytes:
     there = Counter(header.name for header in fields)
     if not there["from"]:
         raise ValueError("there is no From field to sign")
-    names = [name for name in _SEALED for _ in range(there[name] + 1)]
-    names += [name for name in _SIGNED for _ in range(there[name])]
+    names = [name for name in key.sealed for _ in range(there[name] + 1)]
+    names += [name for name in key.signed for _ in range(there[name])]
     body_hash = sha256(canonical_body(body, "relaxed")).digest()
     tags = {
         "v": "1",

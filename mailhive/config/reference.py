@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
+from mailhive.config.dkim import DkimSettings
 from mailhive.config.endpoints import Inherited, SocketAddress
 from mailhive.config.fields import FilePath, HttpHeader, Location
 from mailhive.config.jmap import JmapSettings
@@ -99,6 +100,7 @@ def _document() -> Iterator[str]:
             yield from _section(f"jmap.{name}", provider.settings)
     yield from _section("queue", QueueSettings)
     yield from _section("relay", RelaySettings)
+    yield from _section("dkim.NAME", DkimSettings)
 
 
 def _chosen(table: str, cls: type[ProviderSettings]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from mailhive.config.dkim import DkimSettings
 from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name, name_servers
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.log import LogSettings
@@ -36,11 +37,13 @@ from mailhive.config.tables import (
 )
 from mailhive.config.units import Duration
 from mailhive.config.values import quoted
+from mailhive.model.addresses import canonical_domain
 from mailhive.model.networks import Networks
 
 __all__ = [
     "BlobSettings",
     "DirectorySettings",
+    "DkimSettings",
     "DomainSettings",
     "JmapSettings",
     "ListenerSettings",
@@ -163,6 +166,7 @@ class Settings:
     jmap: JmapSettings = field(metadata=doc(""))
     queue: QueueSettings = field(factory=QueueSettings, metadata=doc(""))
     relay: RelaySettings = field(factory=RelaySettings, metadata=doc(""))
+    dkim: dict[str, DkimSettings] = field(factory=dict, metadata=doc(""))
 
     def problems(self) -> Found:
         for index, name in enumerate(self.log.wiretap):
@@ -171,3 +175,10 @@ class Settings:
                     f'"{name}" is no listener; allowed: {quoted(sorted(self.server.listener))}'
                 )
                 yield ("log", "wiretap", index), message
+        published: dict[str, str] = {}
+        for name, key in self.dkim.items():
+            for domain in map(canonical_domain, key.domains):
+                place = f"{key.selector.lower()}._domainkey.{domain}"
+                if published.setdefault(place, name) != name:
+                    message = f'"{key.selector}" is that of dkim."{published[place]}" for {domain}'
+                    yield ("dkim", name, "selector"), f"{message}; allowed is another one"

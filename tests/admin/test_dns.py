@@ -48,6 +48,17 @@ def test_records(tmp_path: Path) -> None:
         "mail.example.org. 3600 IN A 8.8.4.4",
         "_jmap._tcp.example.org. 3600 IN SRV 0 1 8443 jmap.example.org.",
         "; jmap.example.org needs A and AAAA records with the public addresses of this server",
+        "; mail from example.org is not signed: `mailhive dkim make example.org` makes a key",
+        "; if no other server sends for the domain; mail by way of routes comes from those:",
+        '; example.org. 3600 IN TXT "v=spf1 a:mail.example.org -all"',
+        "; once all mail from the domain is signed, or comes from the servers named above:",
+        '; _dmarc.example.org. 3600 IN TXT "v=DMARC1; p=quarantine"',
+    ]
+
+
+def test_a_server_that_sends_nothing(tmp_path: Path) -> None:
+    found = dns(tmp_path, listeners=MX + "[relay]\nenabled = false\n")
+    assert found[-3:] == [
         "; this server sends no mail to others; if nobody else sends for the domain:",
         '; example.org. 3600 IN TXT "v=spf1 -all"',
         '; _dmarc.example.org. 3600 IN TXT "v=DMARC1; p=reject"',

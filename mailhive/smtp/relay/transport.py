@@ -29,6 +29,7 @@ from mailhive.smtp.relay.connection import Connection
 from mailhive.smtp.relay.exchangers import NoMail
 from mailhive.smtp.relay.idle import IdleSessions
 from mailhive.smtp.relay.routes import Routes, Security, Target
+from mailhive.smtp.relay.signing import Signer
 from mailhive.smtp.replies import SmtpReply
 
 __all__ = ["RelayTransport"]
@@ -52,6 +53,7 @@ class RelayTransport(Service):
     blobs: Any  # IBlobStore
     hostname: str
     reactor: Any
+    signer: Signer
     relays = True
     _idle: IdleSessions = field(init=False)
     _log = Logger()
@@ -80,7 +82,8 @@ class RelayTransport(Service):
         domain = canonical_domain(split(envelope.recipients[0])[1])
         if not domain:
             return tuple(outcome_of(address, _NO_DOMAIN) for address in envelope.recipients)
-        content = await _Content.of(self.blobs, blob_id)
+        signatures = await self.signer.signatures(blob_id)
+        content = await _Content.of(self.blobs, blob_id, signatures)
         why: SmtpReply | None = None
         host, tried = "", 0
         try:
@@ -211,17 +214,22 @@ class _Dialer(Factory):
 
 @frozen
 class _Content:
-    """A message in the blob store, as `client.Content`."""
+    """A message in the blob store behind header fields of its own, as `client.Content`."""
 
     blobs: Any
     blob_id: str
-    size: int
+    before: bytes
+    stored: int
     is_8bit: bool
     has_utf8_header: bool
 
+    @property
+    def size(self) -> int:
+        return len(self.before) + self.stored
+
     @classmethod
-    async def of(cls, blobs: Any, blob_id: str) -> "_Content":
-        """Reads it through, to know what it holds."""
+    async def of(cls, blobs: Any, blob_id: str, fields: bytes) -> "_Content":
+        """Reads it through, to know what it holds; `fields` are in ASCII."""
         size = await blobs.size(blob_id)
         is_8bit = has_utf8_header = False
         in_header = True
@@ -239,10 +247,12 @@ class _Content:
             is_8bit = is_8bit or not octets.isascii()
             if is_8bit and not in_header:
                 break
-        return cls(blobs, blob_id, size, is_8bit, has_utf8_header)
+        return cls(blobs, blob_id, fields, size, is_8bit, has_utf8_header)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        for start in range(0, self.size, _CHUNK):
+        if self.before:
+            yield self.before
+        for start in range(0, self.stored, _CHUNK):
             yield await self.blobs.read(self.blob_id, start, _CHUNK)
 
 

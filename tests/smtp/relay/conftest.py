@@ -12,6 +12,7 @@ from mailhive.config.relay import RelaySettings
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.smtp.relay.exchangers import Exchangers
 from mailhive.smtp.relay.routes import Routes
+from mailhive.smtp.relay.signing import Signer
 from mailhive.smtp.relay.transport import RelayTransport
 from mailhive.testing.names import NameServer
 from mailhive.testing.smtp_peer import SmtpPeer
@@ -77,7 +78,8 @@ async def relay(tmp_path: Path, names: NameServer, stores: Any) -> AsyncIterator
     def make(**settings: Any) -> Relay:
         exchangers = Exchangers(names.resolver(reactor), "here.example")
         routes = Routes(RelaySettings(**settings), exchangers)
-        transport = RelayTransport(routes, stores.blob_store, "here.example", reactor)
+        signer = Signer(stores.blob_store, stores.context.offload, reactor)
+        transport = RelayTransport(routes, stores.blob_store, "here.example", reactor, signer)
         transport.startService()
         made.append(Relay(transport, stores.blob_store))
         return made[-1]
