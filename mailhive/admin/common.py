@@ -13,9 +13,11 @@ import msgspec
 from mailhive.config.load import load
 from mailhive.config.settings import Settings
 from mailhive.errors import MailhiveError
+from mailhive.model.utcdate import format_utc_date
 
 __all__ = [
     "config_option",
+    "date",
     "editing",
     "json_option",
     "load_settings",
@@ -23,6 +25,7 @@ __all__ = [
     "opened",
     "print_json",
     "print_table",
+    "printable",
     "work_as_owner",
 ]
 
@@ -96,6 +99,16 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         line = "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True))
         click.echo(line.rstrip())
+
+
+def printable(text: str) -> str:
+    """Words of a stranger, which must not reach a terminal as they are."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def date(millis: int | None) -> str | None:
+    """A time, to the second, if there is one."""
+    return None if millis is None else format_utc_date(millis // 1000 * 1000)
 
 
 def _first_there() -> Path:

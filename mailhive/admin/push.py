@@ -8,14 +8,15 @@ import click
 
 from mailhive.admin.common import (
     config_option,
+    date,
     json_option,
     load_settings,
     one_line,
     print_json,
     print_table,
+    printable,
     work_as_owner,
 )
-from mailhive.model.utcdate import format_utc_date
 from mailhive.push.ledger import FILE, Entry, open_ledger
 from mailhive.sqlite.connection import Connection
 
@@ -76,21 +77,12 @@ def _described(entry: Entry) -> dict[str, Any]:
     made = entry.subscription
     return {
         "user": entry.owner,
-        "device": _printable(made.device),
+        "device": printable(made.device),
         "host": urlsplit(made.url).hostname,
         "state": _STATES[entry.state],
-        "expires": _date(made.expires),
-        "last-success": _date(entry.succeeded_at),
+        "expires": date(made.expires),
+        "last-success": date(entry.succeeded_at),
         "failures": entry.failures,
-        "next-try": _date(entry.due_at) if entry.failures else None,
+        "next-try": date(entry.due_at) if entry.failures else None,
         "result": entry.outcome,
     }
-
-
-def _date(millis: int | None) -> str | None:
-    return None if millis is None else format_utc_date(millis // 1000 * 1000)
-
-
-def _printable(text: str) -> str:
-    """A client's words, which must not reach a terminal as they are."""
-    return "".join(c if c.isprintable() else "?" for c in text)

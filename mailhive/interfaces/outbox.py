@@ -59,7 +59,7 @@ class IOutbox(Interface):
         """Fire with the `OutboundStatus`; None if the outbox is done with the message."""
 
     def expedite(message_id: str):
-        """Have a message tried now that waits for its next attempt."""
+        """Have a message tried now that waits for its next attempt; not before its `send_at`."""
 
     def blob_ids(after: str, until: str, limit: int):
         """Fire with ids of blobs it refers to, greater than `after`, up to `until`.

@@ -42,17 +42,24 @@ class RecipientStatus:
 class OutboundStatus:
     """A message of the outbox and how far it has come for each recipient.
 
-    `is_new` says that it was submitted as held and has not been released yet.
+    `is_new` says that it was submitted as held and has not been released yet,
+    `is_canceled` that an operator took it back before anybody had it.
     """
 
     message: OutboundMessage
     recipients: tuple[RecipientStatus, ...]
     is_new: bool = False
+    is_canceled: bool = False
 
     @property
     def waiting(self) -> tuple[str, ...]:
         """The recipients it is still to be handed to."""
         return tuple(r.address for r in self.recipients if r.delivered == "queued")
+
+    @property
+    def has_left(self) -> bool:
+        """Was it handed to anybody?"""
+        return any(r.delivered in ("yes", "unknown") for r in self.recipients)
 
     @property
     def can_be_undone(self) -> bool:

@@ -16,11 +16,16 @@ from mailhive.queue.schedule import Next
 from mailhive.sqlite.connection import Connection
 from mailhive.sqlite.migrations import packaged_schema
 
-__all__ = ["SCHEMA", "Batch", "Due", "Ledger", "Report"]
+__all__ = ["FILE", "SCHEMA", "Batch", "Due", "Ledger", "Report", "open_ledger"]
 
+#: Below the data directory.
+FILE = "outbox.sqlite"
 SCHEMA = packaged_schema("mailhive.queue", "outbox", 0x4D684F62)
 
 _ACCEPTED = "250 2.0.0 Accepted, on its way"
+_REVOKED = "554 5.0.0 Canceled by an operator"
+
+_IS_HELD = "state IN ('new', 'held')"
 
 
 @frozen
@@ -86,11 +91,11 @@ class Ledger:
             self.connection.execute(
                 "UPDATE recipient SET due_at ="
                 " (SELECT max(?, coalesce(send_at, 0)) FROM message WHERE id = recipient.message)"
-                " WHERE message = (SELECT id FROM message WHERE id = ? AND state != 'ready')",
+                f" WHERE message = (SELECT id FROM message WHERE id = ? AND {_IS_HELD})",
                 (now, message_id),
             )
             self.connection.execute(
-                "UPDATE message SET state = 'ready' WHERE id = ?", (message_id,)
+                f"UPDATE message SET state = 'ready' WHERE id = ? AND {_IS_HELD}", (message_id,)
             )
 
     def cancel(self, message_id: str) -> None:
@@ -99,15 +104,48 @@ class Ledger:
             self._forget("id = ? AND state != 'ready'", message_id)
 
     def expedite(self, message_id: str, now: int) -> None:
-        """Make a message due that waits for another attempt."""
+        """Make a message due that waits for another attempt, but not before its `send_at`."""
         self.connection.execute(
-            "UPDATE recipient SET due_at = ? WHERE message = ? AND due_at > ?",
+            "UPDATE recipient SET due_at ="
+            " (SELECT max(?, coalesce(send_at, 0)) FROM message WHERE id = recipient.message)"
+            " WHERE message = ? AND due_at > ?",
             (now, message_id, now),
         )
 
+    def revoke(self, message_id: str) -> list[str]:
+        """Keep a message from those recipients who wait for it; who they are.
+
+        If one of them is being handed it at this moment and gets it, that is noted
+        nevertheless.
+        """
+        with self.connection.transaction("IMMEDIATE"):
+            delivered = self.connection.all(
+                "SELECT address, delivered FROM recipient WHERE message = ? ORDER BY position",
+                (message_id,),
+            )
+            waiting = [address for address, state in delivered if state == "queued"]
+            if waiting:
+                self.connection.execute(
+                    "UPDATE recipient SET delivered = 'no', reply = ?, host = '', due_at = NULL,"
+                    " report = NULL WHERE message = ? AND delivered = 'queued'",
+                    (_REVOKED, message_id),
+                )
+                self.connection.execute(
+                    "UPDATE message SET untold = untold + (account IS NOT NULL),"
+                    " state = CASE WHEN ? THEN 'canceled' ELSE state END WHERE id = ?",
+                    (len(waiting) == len(delivered), message_id),
+                )
+                self._forget_if_done(message_id)
+        return waiting
+
     def held(self) -> list[str]:
         """The messages that are held."""
-        return self._ids("SELECT id FROM message WHERE state != 'ready'")
+        return self._ids(f"SELECT id FROM message WHERE {_IS_HELD}")
+
+    def version(self) -> int:
+        """Differs when another process has changed something."""
+        version: int = self.connection.value("PRAGMA data_version")
+        return version
 
     def untold(self) -> list[str]:
         """The messages whose EmailSubmission does not say the newest."""
@@ -167,9 +205,14 @@ class Ledger:
         with self.connection.transaction("IMMEDIATE"):
             for result in results:
                 key = (message_id, result.address)
-                changed = changed or self.connection.row(
+                before = self.connection.row(
                     "SELECT delivered, reply FROM recipient WHERE message = ? AND address = ?", key
-                ) != (result.delivered, result.reply)
+                )
+                if before is None:
+                    continue
+                if before[0] != "queued" and result.delivered not in ("yes", "unknown"):
+                    continue  # it was revoked meanwhile
+                changed = changed or before != (result.delivered, result.reply)
                 self.connection.execute(
                     "UPDATE recipient SET delivered = ?, reply = ?, host = ?, due_at = ?,"
                     " attempts = attempts + 1, report = coalesce(?, report),"
@@ -259,7 +302,12 @@ class Ledger:
         )
         message = OutboundMessage(message_id, envelope, blob, submitted_at, account, send_at)
         recipients = tuple(RecipientStatus(*columns[:3]) for columns in rows)
-        return OutboundStatus(message, recipients, is_new=state == "new")
+        return OutboundStatus(
+            message,
+            recipients,
+            is_new=state == "new",
+            is_canceled=state == "canceled" and all(r.delivered == "no" for r in recipients),
+        )
 
     def blob_ids(self, after: str, until: str, limit: int) -> Sequence[str]:
         """As `IOutbox.blob_ids`."""
@@ -320,6 +368,12 @@ class Ledger:
 
     def _ids(self, sql: str, *parameters: Any) -> list[str]:
         return [value for (value,) in self.connection.all(sql, parameters)]
+
+
+def open_ledger(connection: Connection) -> Ledger:
+    """The ledger in the file of a connection; `SchemaError` when a newer mailhive wrote it."""
+    SCHEMA.apply(connection)
+    return Ledger(connection)
 
 
 def _json(value: Mapping[str, Any]) -> str:

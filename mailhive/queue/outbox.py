@@ -28,9 +28,8 @@ from mailhive.model.envelope import RecipientOutcome
 from mailhive.model.outbound import OutboundMessage, OutboundStatus
 from mailhive.queue.claims import Claims
 from mailhive.queue.handover import Handover, Way
-from mailhive.queue.ledger import SCHEMA, Batch, Ledger
+from mailhive.queue.ledger import Batch, Ledger, open_ledger
 from mailhive.queue.schedule import Next, after
-from mailhive.sqlite.connection import Connection
 from mailhive.sqlite.thread import FileThread
 
 __all__ = ["Outbox"]
@@ -41,6 +40,8 @@ _PATIENCE = 5.0
 _REST = 30.0
 #: Seconds that attempts have to end when the daemon stops.
 _DRAIN = 2.0
+#: Seconds until something is noticed that another process has changed in the file.
+_WATCH = 2.0
 
 
 @implementer(IOutbox)
@@ -79,6 +80,8 @@ class Outbox(Service):
         self._reporting: set[str] = set()
         self._alarms: set[Any] = set()  # IDelayedCall
         self._next_look: Any = None  # IDelayedCall
+        self._next_watch: Any = None  # IDelayedCall
+        self._version = 0
         self._looking = self._look_again = False
 
     def add_transport(self, transport: Any) -> None:
@@ -89,9 +92,11 @@ class Outbox(Service):
 
     def startService(self) -> None:
         """Open the file; blocks.  `SchemaError` when it was written by a newer mailhive."""
-        ledger = self._file.open(self._path, _open)
+        ledger = self._file.open(self._path, open_ledger)
         held, untold, unreported = ledger.held(), ledger.untold(), ledger.unreported()
+        self._version = ledger.version()
         super().startService()
+        self._watch_later()
         for message_id in held:
             self._begin(self._settle_held(message_id))
         for message_id in untold:
@@ -101,7 +106,7 @@ class Outbox(Service):
         self._look()
 
     async def _stop(self) -> None:
-        for alarm in (*self._alarms, self._next_look):
+        for alarm in (*self._alarms, self._next_look, self._next_watch):
             if alarm is not None and alarm.active():
                 alarm.cancel()
         self._alarms.clear()
@@ -203,6 +208,35 @@ class Outbox(Service):
     async def _settle_held(self, message_id: str) -> None:
         await self._claims.hold(message_id)
         await self._settle(message_id)
+
+    # What operators change
+
+    def _watch_later(self) -> None:
+        if self.running:  # the clock of other processes is the real one
+            self._next_watch = self._reactor.callLater(_WATCH, lambda: self._begin(self._watch()))
+
+    async def _watch(self) -> None:
+        """Go by what another process has written, who has no other way to say it."""
+        try:
+            version = await self._run(Ledger.version)
+            if version != self._version:
+                untold = await self._run(Ledger.untold)
+                self._version = version
+                for message_id in untold:
+                    self._begin(self._tell_at_rest(message_id))
+                self._look()
+        except TemporaryFailure:
+            pass  # seen the next time
+        finally:
+            self._watch_later()
+
+    async def _tell_at_rest(self, message_id: str) -> None:
+        """Tell when attempts and holds have ended, in which a canceled message may still go."""
+        await self._claims.hold(message_id)
+        try:
+            await self._tell(message_id)
+        finally:
+            self._claims.release(message_id)
 
     # What is due
 
@@ -408,8 +442,3 @@ class Outbox(Service):
             self._log.warn(what + ": {why}", id=message_id, why=str(error))
         else:
             self._log.failure(what, Failure(error), id=message_id)
-
-
-def _open(connection: Connection) -> Ledger:
-    SCHEMA.apply(connection)
-    return Ledger(connection)

@@ -50,7 +50,7 @@ class Reporter:
             hostname=self.hostname,
             now=now,
             arrived_at=message.submitted_at,
-            retry_until=message.submitted_at + int(life * 1000),
+            retry_until=max(message.submitted_at, message.send_at or 0) + int(life * 1000),
             envelope_id=envelope.parameters.get("ENVID"),
             recipients=[
                 RecipientReport(

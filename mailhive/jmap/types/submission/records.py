@@ -41,8 +41,9 @@ class Submissions:
 
 def progress(status: OutboundStatus) -> dict[str, Any]:
     """undoStatus and deliveryStatus of a message (RFC 8621 §7)."""
+    undo_status = "pending" if status.can_be_undone else "final"
     return {
-        "undoStatus": "pending" if status.can_be_undone else "final",
+        "undoStatus": "canceled" if status.is_canceled else undo_status,
         "deliveryStatus": {
             recipient.address: {
                 "smtpReply": recipient.reply,
@@ -60,8 +61,10 @@ def _record(reader: Any, submission_id: str) -> Any:
 
 def _note(writer: Any, status: OutboundStatus) -> None:
     record = _record(writer, status.message.id)
-    if record is None or record.data["undoStatus"] == "canceled":
+    if record is None:
         return
+    if record.data["undoStatus"] == "canceled" and not status.has_left:
+        return  # what it says is newer
     data = {**record.data, **progress(status)}
     if data != record.data:
         writer.update_record(SUBMISSION, record.id, data)
