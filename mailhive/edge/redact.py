@@ -13,8 +13,10 @@ __all__ = ["REDACTED", "is_secret", "redact_json", "redact_target"]
 
 REDACTED = "[redacted]"
 
+#: Whoever knows the `url` of a PushSubscription may push to it.
 _SECRET = re.compile(
-    "auth|cookie|credential|key$|keys$|p256dh|passw|secret|signature|ticket|token|verificationcode",
+    "auth|cookie|credential|key$|keys$|p256dh|passw|secret|signature|ticket|token|verificationcode"
+    "|^url$",
     re.IGNORECASE,
 )
 #: A string, which the end may cut, or what stands between values.

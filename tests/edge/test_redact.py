@@ -14,7 +14,7 @@ SECRET = "wonderland"
 @pytest.mark.parametrize(
     "name",
     ["Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-User-Secret", "ticket",
-     "verificationCode", "keys", "p256dh", "auth", "access_token", "password", "X-Api-Key"],
+     "verificationCode", "keys", "p256dh", "auth", "access_token", "password", "X-Api-Key", "url"],
 )  # fmt: skip
 def test_secret_names(name):
     assert is_secret(name)
@@ -22,8 +22,9 @@ def test_secret_names(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["Host", "Content-Type", "keywords", "hasKeyword", "X-User", "accountId", "methodCalls", "url"],
-)
+    ["Host", "Content-Type", "keywords", "hasKeyword", "X-User", "accountId", "methodCalls",
+     "apiUrl"],
+)  # fmt: skip
 def test_other_names(name):
     assert not is_secret(name)
 
