@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from mailhive.auth.grant import Grant
 from mailhive.errors import TemporaryFailure
+from mailhive.jmap.errors import RequestError
 from mailhive.model.principal import Principal
 
 __all__ = ["CHECK", "Stream", "Streams"]
@@ -108,6 +109,8 @@ class Streams:
         except TemporaryFailure:
             if opened.looked - opened.known > PATIENCE:
                 stream.revoke()
+        except RequestError:  # no account is left
+            stream.revoke()
         except Exception:
             _log.failure("whether a login holds could not be looked at")
             stream.revoke()

@@ -419,7 +419,8 @@ def test_provisioning(
         assert editor.principal("zoe") == Principal("zoe")
         return
     kept_out(server, zoe, 403)
-    status, _, problem = status_of(server, basic("alice", "wonderland"))
+    alice = basic("alice", "wonderland")
+    status, _, problem = status_of(server, alice)
     assert status == 403
     assert "none is made for you" in problem["detail"]
     assert [principal.name for principal in editor.principals()] == ["alice"]
