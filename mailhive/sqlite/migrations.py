@@ -51,10 +51,23 @@ class Schema:
         `<file>.v<version>.backup` beside it.  `SchemaError` for a file that is
         newer than this program or not one of its own.
         """
-        path = connection.path
-        found = connection.value("PRAGMA user_version")
-        if found == self.version and self._is_ours(connection):
+        if connection.value("PRAGMA user_version") == self.version and self._is_ours(connection):
             return
+        # Another process may be doing the same: what is found holds in a transaction only.
+        with connection.transaction("IMMEDIATE"):
+            found = self._found(connection)
+            if found == 0:
+                self._migrate(connection, found)
+        if 0 < found < self.version:
+            path = connection.path
+            backup(connection, path.with_name(f"{path.name}.v{found}.backup"))
+            with connection.transaction("IMMEDIATE"):
+                self._migrate(connection, self._found(connection))
+
+    def _found(self, connection: Connection) -> int:
+        """The version of the file, 0 for an empty one."""
+        path = connection.path
+        found: int = connection.value("PRAGMA user_version")
         if found > self.version:
             raise SchemaError(
                 f"{path} has version {found} of the {self.name} schema; this mailhive knows"
@@ -62,16 +75,16 @@ class Schema:
                 " restore the backup made before the upgrade."
             )
         empty = connection.value("SELECT count(*) FROM sqlite_schema") == 0
-        if not empty:
-            if found == 0 or not self._is_ours(connection):
-                raise SchemaError(f"{path} is not a {self.name} database of mailhive.")
-            backup(connection, path.with_name(f"{path.name}.v{found}.backup"))
-        with connection.transaction("IMMEDIATE"):
-            for migration in self.migrations:
-                if migration.version > found:
-                    connection.execute(migration.sql)
-            connection.execute(f"PRAGMA application_id = {self.application_id}")
-            connection.execute(f"PRAGMA user_version = {self.version}")
+        if not empty and (found == 0 or not self._is_ours(connection)):
+            raise SchemaError(f"{path} is not a {self.name} database of mailhive.")
+        return found
+
+    def _migrate(self, connection: Connection, found: int) -> None:
+        for migration in self.migrations:
+            if migration.version > found:
+                connection.execute(migration.sql)
+        connection.execute(f"PRAGMA application_id = {self.application_id}")
+        connection.execute(f"PRAGMA user_version = {self.version}")
 
     def _is_ours(self, connection: Connection) -> bool:
         return bool(connection.value("PRAGMA application_id") == self.application_id)

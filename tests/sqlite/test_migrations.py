@@ -1,5 +1,7 @@
 """Schema versions: applied in order, with a copy kept of what was there."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from mailhive.sqlite.connection import Connection
@@ -75,3 +77,20 @@ def test_a_new_account_is_consistent(tmp_path):
     ACCOUNT_SCHEMA.apply(connection)
     assert problems(connection) == []
     connection.close()
+
+
+def test_several_processes_that_open_a_new_file_at_once(tmp_path):
+    """Each with a connection of its own; one makes the tables."""
+    slow = "CREATE TABLE t (n); " + "INSERT INTO t VALUES (1); " * 50
+    steps = schema(Migration(1, slow))
+
+    def opened(_):
+        connection = Connection(tmp_path / "file")
+        try:
+            steps.apply(connection)
+            return connection.value("SELECT count(*) FROM t")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(opened, range(16))) == {50}
