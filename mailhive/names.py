@@ -3,9 +3,30 @@
 from ipaddress import ip_address
 from typing import Any
 
-from twisted.names import cache, client, hosts, resolve
+from twisted.internet import defer
+from twisted.internet.error import ConnectError, ConnectionClosed
+from twisted.names import cache, client, dns, hosts, resolve
+from twisted.names.error import DNSNameError, DomainError, ResolverError
 
-__all__ = ["name_resolver"]
+from mailhive.errors import TemporaryFailure
+
+__all__ = ["look_up", "name_resolver"]
+
+#: Seconds that a name server has for each of some tries.
+_TIMEOUT = (1, 3, 8)
+#: Aliases that are followed one after the other.
+_MOST_ALIASES = 8
+#: Answers that are remembered.
+_MOST_ANSWERS = 20_000
+#: Whatever goes wrong on the way to an answer.
+_NO_ANSWER = (
+    DomainError,
+    ResolverError,
+    defer.TimeoutError,
+    ConnectError,
+    ConnectionClosed,
+    OSError,
+)
 
 _PORT = 53
 _SYSTEM = "/etc/resolv.conf"
@@ -14,14 +35,43 @@ _SYSTEM = "/etc/resolv.conf"
 def name_resolver(servers: tuple[str, ...], reactor: Any) -> Any:
     """An `IResolver` that asks these servers, or those of the system if there are none.
 
-    It knows the file of hosts, and remembers answers for as long as they are good.
+    It knows the file of hosts, and remembers answers for as long as they are good, up to
+    a number, since it is strangers who choose what is asked.
     """
     asking = (
         client.Resolver(servers=[_address(server) for server in servers], reactor=reactor)
         if servers
         else client.Resolver(resolv=_SYSTEM, reactor=reactor)
     )
-    return resolve.ResolverChain([hosts.Resolver(), cache.CacheResolver(reactor=reactor), asking])
+    return resolve.ResolverChain([hosts.Resolver(), _Cache(reactor=reactor), asking])
+
+
+class _Cache(cache.CacheResolver):
+    def cacheResult(self, query: Any, payload: Any, cacheTime: Any = None) -> None:
+        if len(self.cache) < _MOST_ANSWERS:
+            super().cacheResult(query, payload, cacheTime)
+
+
+async def look_up(resolver: Any, name: str, kind: int) -> list[Any] | None:
+    """The payloads of the records of a kind, such as `dns.MX`; None if there is no such name.
+
+    `name` is in A-labels.  Aliases are followed.  `TemporaryFailure` if there is no answer.
+    """
+    asked = name
+    for _ in range(_MOST_ALIASES):
+        try:
+            asking: defer.Deferred[Any] = resolver.query(dns.Query(asked, kind), timeout=_TIMEOUT)
+            answers, _, _ = await asking
+        except DNSNameError:
+            return None
+        except _NO_ANSWER as error:
+            raise TemporaryFailure(f"No answer from the DNS about {name}") from error
+        found = [answer.payload for answer in answers if answer.type == kind]
+        aliases = [answer.payload for answer in answers if answer.type == dns.CNAME]
+        if found or not aliases:
+            return found
+        asked = aliases[-1].name.name.decode("ascii", "replace")
+    return []
 
 
 def _address(server: str) -> tuple[str, int]:

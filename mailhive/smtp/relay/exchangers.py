@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
 from twisted.names import dns
-from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DomainError
 
 from mailhive.errors import TemporaryFailure
 from mailhive.model.addresses import canonical_domain
+from mailhive.names import look_up
 from mailhive.smtp.replies import SmtpReply
 
 __all__ = ["Exchangers", "NoMail"]
-
-#: Seconds that a name server has for each of some tries.
-_TIMEOUT = (1, 3, 8)
-#: Aliases that are followed one after the other.
-_MOST_ALIASES = 8
 
 NO_SUCH_DOMAIN = SmtpReply(550, "5.1.2", "There is no such domain")
 NO_ADDRESS = SmtpReply(550, "5.1.2", "The domain has no host that takes mail")
@@ -47,7 +41,7 @@ class Exchangers:
 
     async def hosts(self, domain: str) -> Sequence[str]:
         """The names of the hosts to be tried, in order.  `NoMail` if there are none."""
-        records = await self._look_up(self.resolver.lookupMailExchange, domain, dns.MX)
+        records = await self._look_up(domain, dns.MX)
         if records is None:
             raise NoMail(NO_SUCH_DOMAIN)
         found = [(record.preference, _text(record.name)) for record in records]
@@ -69,12 +63,9 @@ class Exchangers:
         """The IP addresses of a host, IPv6 first; none if there is no such host."""
         found: list[str] = []
         doubt: TemporaryFailure | None = None
-        for look_up, kind in (
-            (self.resolver.lookupIPV6Address, dns.AAAA),
-            (self.resolver.lookupAddress, dns.A),
-        ):
+        for kind in (dns.AAAA, dns.A):
             try:
-                records = await self._look_up(look_up, host, kind)
+                records = await self._look_up(host, kind)
             except TemporaryFailure as error:
                 doubt = error
             else:
@@ -83,25 +74,12 @@ class Exchangers:
             raise doubt
         return tuple(dict.fromkeys(found))
 
-    async def _look_up(self, look_up: Any, name: str, kind: int) -> list[Any] | None:
+    async def _look_up(self, name: str, kind: int) -> list[Any] | None:
         """The payloads of the records; None if there is no such name."""
         ascii_name = canonical_domain(name)
         if ascii_name is None:
             return None
-        for _ in range(_MOST_ALIASES):
-            try:
-                looking: Deferred[Any] = look_up(ascii_name, timeout=_TIMEOUT)
-                answers, _, _ = await looking
-            except DNSNameError:
-                return None
-            except (DomainError, DNSQueryTimeoutError, OSError) as error:
-                raise TemporaryFailure(f"No answer from the DNS about {name}") from error
-            found = [answer.payload for answer in answers if answer.type == kind]
-            aliases = [answer.payload for answer in answers if answer.type == dns.CNAME]
-            if found or not aliases:
-                return found
-            ascii_name = _text(aliases[-1].name)
-        return []
+        return await look_up(self.resolver, ascii_name, kind)
 
 
 def _text(name: dns.Name) -> str:
