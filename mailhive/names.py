@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.internet import defer
 from twisted.internet.error import ConnectError, ConnectionClosed
-from twisted.names import cache, client, dns, hosts, resolve
+from twisted.names import client, dns, hosts, resolve
 from twisted.names.error import DNSNameError, DomainError, ResolverError
 
 from mailhive.errors import TemporaryFailure
@@ -16,8 +16,6 @@ __all__ = ["look_up", "name_resolver"]
 _TIMEOUT = (1, 3, 8)
 #: Aliases that are followed one after the other.
 _MOST_ALIASES = 8
-#: Answers that are remembered.
-_MOST_ANSWERS = 20_000
 #: Whatever goes wrong on the way to an answer.
 _NO_ANSWER = (
     DomainError,
@@ -35,21 +33,14 @@ _SYSTEM = "/etc/resolv.conf"
 def name_resolver(servers: tuple[str, ...], reactor: Any) -> Any:
     """An `IResolver` that asks these servers, or those of the system if there are none.
 
-    It knows the file of hosts, and remembers answers for as long as they are good, up to
-    a number, since it is strangers who choose what is asked.
+    It knows the file of hosts.  To remember answers is left to the name server.
     """
     asking = (
         client.Resolver(servers=[_address(server) for server in servers], reactor=reactor)
         if servers
         else client.Resolver(resolv=_SYSTEM, reactor=reactor)
     )
-    return resolve.ResolverChain([hosts.Resolver(), _Cache(reactor=reactor), asking])
-
-
-class _Cache(cache.CacheResolver):
-    def cacheResult(self, query: Any, payload: Any, cacheTime: Any = None) -> None:
-        if len(self.cache) < _MOST_ANSWERS:
-            super().cacheResult(query, payload, cacheTime)
+    return resolve.ResolverChain([hosts.Resolver(), asking])
 
 
 async def look_up(resolver: Any, name: str, kind: int) -> list[Any] | None:
