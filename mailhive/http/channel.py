@@ -100,6 +100,8 @@ class Channel(HTTPChannel):
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Of twisted.web: what it does about a request that it cannot read."""
         self._deaf = True
+        if self.requests:
+            cast("Request", self.requests[-1]).is_malformed = True
         cast(ITCPTransport, self.transport).write(self.site.bad_request)
         self.loseConnection()
 

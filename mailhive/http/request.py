@@ -40,7 +40,9 @@ class Request(server.Request):
     defaultContentType = None
     log = Logger()
 
+    method = b"-"  # until it is known, for the log
     request_line = b""
+    is_malformed = False  # and answered by the channel
     expects_continue = False
     gone = False  # the connection is lost
     has_ticket = False  # which authenticated it
@@ -110,7 +112,9 @@ class Request(server.Request):
     def connectionLost(self, reason: Failure) -> None:
         self.gone = True
         self.body.connection_lost()
-        self.site.log_request(self, gone=self.code != SWITCHING)
+        if self.is_malformed:
+            self.setResponseCode(400)
+        self.site.log_request(self, gone=self.code != SWITCHING and not self.is_malformed)
         super().connectionLost(reason)
 
     # Answering

@@ -332,6 +332,15 @@ def test_one_event_for_a_request_without_secrets(wire, tools, events):
     assert tools.alice not in str(event)
 
 
+def test_an_event_for_a_request_that_cannot_be_read(wire, events):
+    wire.send(b"POST /jmap/api?token=hidden HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    wire.take()
+    wire.lose()
+    (event,) = request_events(events)
+    assert (event["status"], event["method"], event["path"]) == (400, "-", "-")
+    assert "hidden" not in str(event)
+
+
 def test_an_event_for_a_request_that_was_given_up(server, wire, tools, events):
     server.api.gate = Deferred()
     wire.send(tools.request("POST", "/jmap/api", b"1", **JSON))
