@@ -25,7 +25,7 @@ class Options(usage.Options):
     """Reads the configuration while the command line is, so that its mistakes end up there."""
 
     synopsis = "[options]"
-    longdesc = "A mail daemon: mail in by SMTP, read by JMAP."
+    longdesc = "A mail daemon: mail in and out by SMTP, read and written by JMAP."
     optParameters = [["config", "c", "mailhive.toml", "The configuration file."]]  # noqa: RUF012
 
     loaded: LoadedConfig
