@@ -118,7 +118,7 @@ MISTAKES = {
     "wildcard address": ("+[server.listener.b]\nprotocol = 'smtp'\nbind = '0.0.0.0:2525'", 10,
                          "server.listener.b.bind", "taken by 127.0.0.1:2525"),
     "protocol": ("3:protocol = 'gopher'", 3, "server.listener.mx.protocol",
-                 '"gopher" is not known; allowed: "jmap", "smtp"'),
+                 '"gopher" is not known; allowed: "jmap", "lmtp", "smtp", "submission"'),
     "url": ("3:protocol = 'jmap'\nurl = 'ftp://a'", 4, "server.listener.mx.url", "allowed is"),
     "tls mode": ("3:protocol = 'smtp'\ntls = 'on'", 4, "server.listener.mx.tls",
                  'allowed: "none", "implicit", "starttls"'),
