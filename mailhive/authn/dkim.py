@@ -2,6 +2,9 @@
 
     verdicts = await verify(resolver, message, now=…, offload=…)
 
+For long messages that are not to be in memory while the DNS is asked, there are the three
+steps of that: `signatures`, `keys_of` and `judge`.
+
 Signatures by rsa-sha256 and ed25519-sha256 (RFC 8463) count; those by SHA-1 or by keys
 below 1024 bits do not (RFC 8301), nor those that leave a part of the body or a From
 field unsigned.
@@ -26,7 +29,7 @@ from mailhive.authn.dkim_signature import (
 from mailhive.authn.dns import Resolver
 from mailhive.authn.tags import TagError, parse_tags
 
-__all__ = ["DkimVerdict", "judge", "verify"]
+__all__ = ["DkimVerdict", "judge", "keys_of", "signatures", "verify"]
 
 _MOST = 10  # signatures of a message that are looked at
 
@@ -59,11 +62,22 @@ async def verify(
     `now` is in seconds; `offload(function, *arguments)` runs what takes time elsewhere.
     """
     fields, body = split_message(message)
-    found = [_read(field) for field in fields if field.name == "dkim-signature"][:_MOST]
-    names = [signature.key_name for signature in found if isinstance(signature, Signature)]
-    keys = await look_up(resolver, names)
+    found = signatures(fields)
+    keys = await keys_of(resolver, found)
     verdicts: tuple[DkimVerdict, ...] = await offload(judge, fields, body, found, keys, now)
     return verdicts
+
+
+def signatures(fields: list[Field]) -> list[Signature | DkimVerdict]:
+    """The first signatures of a message; for one that cannot be right, the verdict."""
+    there = [field for field in fields if field.name == "dkim-signature"]
+    return [_read(field) for field in there[:_MOST]]
+
+
+async def keys_of(resolver: Resolver, found: list[Signature | DkimVerdict]) -> Keys:
+    """What is published where these signatures say that their keys are."""
+    names = [signature.key_name for signature in found if isinstance(signature, Signature)]
+    return await look_up(resolver, names)
 
 
 def judge(
@@ -73,7 +87,10 @@ def judge(
     keys: Keys,
     now: int,
 ) -> tuple[DkimVerdict, ...]:
-    """The verdicts, with what was looked up.  Takes time for long messages."""
+    """The verdicts, with what was looked up.  Takes time for long messages.
+
+    `signatures` were read from the very same `fields`.
+    """
     bodies: dict[str, tuple[int, bytes]] = {}
     verdicts = []
     for signature in signatures:

@@ -16,8 +16,10 @@ class IDelivery(Interface):
         message in octets, if it is known.  `TemporaryFailure` when that cannot be known.
         """
 
-    def deliver(envelope, blob_id: str):
+    def deliver(envelope, blob_id: str, junk: bool = False):
         """Deliver the message stored in the blob to every recipient of `envelope`.
+
+        With `junk` it goes to the mailbox for junk, and nobody is told of it.
 
         The blob is already durable and holds trace headers (RFC 5321 §4.4); the
         caller committed or touched it in a hold that lasts until this fires

@@ -34,6 +34,7 @@ class Delivered:
     principal: Principal
     account_id: str
     email_id: str
+    junk: bool = False
 
 
 @implementer(IDelivery)
@@ -86,10 +87,14 @@ class LocalDelivery:
                 usage = await self.accounts.store.read(account_id, _usage)
         return usage + size <= principal.quota
 
-    def deliver(self, envelope: Envelope, blob_id: str) -> Deferred[tuple[RecipientOutcome, ...]]:
-        return ensureDeferred(self._deliver(envelope, blob_id))
+    def deliver(
+        self, envelope: Envelope, blob_id: str, junk: bool = False
+    ) -> Deferred[tuple[RecipientOutcome, ...]]:
+        return ensureDeferred(self._deliver(envelope, blob_id, junk))
 
-    async def _deliver(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
+    async def _deliver(
+        self, envelope: Envelope, blob_id: str, junk: bool
+    ) -> tuple[RecipientOutcome, ...]:
         try:
             reached: dict[str, Principal] = {}
             for address in envelope.recipients:
@@ -98,14 +103,14 @@ class LocalDelivery:
                     raise TemporaryFailure(f"{address} is no longer known")
                 reached.update((p.name, p) for p in principals)
             email = await self._turns.run(self._analysed, blob_id)
-            filed = await self._file(email, list(reached.values()))
+            filed = await self._file(email, list(reached.values()), junk)
         except OverQuota as error:
             return _all(envelope, 452, "4.2.2", str(error))
         except TemporaryFailure as error:
             self._log.warn("Delivery put off: {reason}", reason=str(error), blob=blob_id)
             return _all(envelope, 451, "4.3.0", "Cannot deliver now, try again later")
         for principal, account_id, email_id in filed:
-            self._tell(Delivered(envelope, email, principal, account_id, email_id))
+            self._tell(Delivered(envelope, email, principal, account_id, email_id, junk))
         return _all(envelope, 250, "2.1.5", "Delivered")
 
     def _analysed(self, blob_id: str) -> Deferred[NewEmail]:
@@ -122,14 +127,14 @@ class LocalDelivery:
                 self._log.failure("An observer of delivery failed")
 
     async def _file(
-        self, email: NewEmail, principals: list[Principal]
+        self, email: NewEmail, principals: list[Principal], junk: bool
     ) -> list[tuple[Principal, str, str]]:
-        """Into every inbox; when one fails, out of the others and raise why.
+        """Into every inbox, or mailbox for junk; when one fails, out of the others and raise why.
 
         Returns each principal with the ids of account and Email.
         """
         results = await DeferredList(
-            [ensureDeferred(self._file_one(email, p)) for p in principals], consumeErrors=True
+            [ensureDeferred(self._file_one(email, p, junk)) for p in principals], consumeErrors=True
         )
         failures: list[Any] = [value for succeeded, value in results if not succeeded]
         if not failures:
@@ -146,8 +151,15 @@ class LocalDelivery:
             (f.value for f in failures if f.check(OverQuota)), TemporaryFailure("store failure")
         )
 
-    async def _file_one(self, email: NewEmail, principal: Principal) -> tuple[Principal, str, str]:
+    async def _file_one(
+        self, email: NewEmail, principal: Principal, junk: bool
+    ) -> tuple[Principal, str, str]:
         account_id = await self.accounts.ensure(principal)
+        if junk:
+            email_id = await self.accounts.store.write(
+                account_id, _add_to_junk, email, principal.quota
+            )
+            return principal, account_id, email_id
         inbox, email_id = await self.accounts.store.write(
             account_id, _add_to_inbox, email, principal.quota, self._inboxes.get(account_id)
         )
@@ -181,8 +193,19 @@ def _add_to_inbox(
 ) -> tuple[str, str]:
     """The ids of the inbox, found if it is not known yet, and of the Email that is filed there."""
     if inbox is None:
-        inbox = next(r.id for r in writer.records("Mailbox").values() if r.data["role"] == "inbox")
+        inbox = _by_role(writer)["inbox"]
     return inbox, add_within_quota(writer, email, [inbox], (), quota)[0]
+
+
+def _add_to_junk(writer: Any, email: NewEmail, quota: int | None) -> str:
+    """The id of the Email; it is in the inbox if the user has no mailbox for junk."""
+    mailboxes = _by_role(writer)
+    mailbox = mailboxes.get("junk", mailboxes["inbox"])
+    return add_within_quota(writer, email, [mailbox], ("$junk",), quota)[0]
+
+
+def _by_role(writer: Any) -> dict[str | None, str]:
+    return {record.data["role"]: record.id for record in writer.records("Mailbox").values()}
 
 
 def _usage(reader: Any) -> int:

@@ -53,7 +53,7 @@ class VacationResponder:
 
     def __call__(self, delivered: Delivered) -> None:
         """Answer a message, once whoever sent it was told that it was delivered."""
-        if not delivered.envelope.mail_from:  # RFC 3834 §2
+        if not delivered.envelope.mail_from or delivered.junk:  # RFC 3834 §2
             return
         if self._waiting >= _MOST_WAITING:
             self._log.warn("Too much to answer: {account} does not", account=delivered.account_id)

@@ -1,18 +1,23 @@
 """The settings of an SMTP listener: where it draws the line."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from attrs import field, frozen
 
 from mailhive.config.fields import at_least, doc
 from mailhive.config.units import Duration, Size
+from mailhive.model.networks import Networks
 
-__all__ = ["LmtpSettings", "SmtpSettings", "SubmissionSettings"]
+__all__ = ["LmtpSettings", "MxSettings", "SmtpSettings", "SubmissionSettings"]
+
+#: Loopback and private use: RFC 1122 §3.2.1.3, RFC 1918 §3, RFC 4193 §3.1, RFC 4291 §2.5.
+_NEARBY = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7",
+    "fe80::/10")  # fmt: skip
 
 
 @frozen
 class SmtpSettings:
-    """Keys of a listener with `protocol = "smtp"`."""
+    """Keys of every listener that speaks SMTP."""
 
     tls_modes: ClassVar[tuple[str, ...]] = ("none", "implicit", "starttls")
 
@@ -66,6 +71,40 @@ class SmtpSettings:
         default=Duration(4 * 3600.0),
         validator=at_least(1),
         metadata=doc("Longest life of a connection, whatever it is doing."),
+    )
+
+
+@frozen
+class MxSettings(SmtpSettings):
+    """Keys of a listener with `protocol = "smtp"`: mail from the servers of others."""
+
+    judge: bool = field(
+        default=False,
+        metadata=doc(
+            "Is it looked up whether mail comes from where it says, by SPF, DKIM and DMARC? What "
+            "is found stands in an `Authentication-Results` field by the name `server.hostname`; "
+            "those that others feign are taken out. What the DNS does not say in time changes "
+            "nothing."
+        ),
+    )
+    trusted_networks: Networks = field(
+        factory=lambda: Networks.parse(_NEARBY),
+        metadata=doc(
+            "Clients whose mail is not judged.",
+            default="those of the loopback and of private use",
+        ),
+    )
+    dmarc_reject: Literal["refuse", "junk", "accept"] = field(
+        default="junk",
+        metadata=doc(
+            "Mail that the domain in From does not vouch for, and wants rejected: it is refused "
+            "with 550, filed into the mailbox for junk, or taken like other mail. Mailing lists "
+            "and forwarding make such mail of what is none. With `judge`."
+        ),
+    )
+    dmarc_quarantine: Literal["junk", "accept"] = field(
+        default="junk",
+        metadata=doc("The same for what the domain wants put aside. With `judge`."),
     )
 
 

@@ -115,6 +115,7 @@ class Delivered:
 
     envelope: Envelope
     blob_id: str
+    junk: bool = False
 
 
 def _lower(addresses: Iterable[str]) -> frozenset[str]:
@@ -150,12 +151,14 @@ class MemoryDelivery:
             return succeed(None)
         return succeed(RecipientOutcome(address, 550, "5.1.1", "No such recipient here"))
 
-    def deliver(self, envelope: Envelope, blob_id: str) -> Deferred[tuple[RecipientOutcome, ...]]:
+    def deliver(
+        self, envelope: Envelope, blob_id: str, junk: bool = False
+    ) -> Deferred[tuple[RecipientOutcome, ...]]:
         if not self.available:
             return fail(TemporaryFailure("the mail store does not answer"))
         outcomes = tuple(self._outcomes(envelope.recipients))
         if any(outcome.code == 250 for outcome in outcomes):
-            self.delivered.append(Delivered(envelope, blob_id))
+            self.delivered.append(Delivered(envelope, blob_id, junk))
         return succeed(outcomes)
 
     def _outcomes(self, recipients: Iterable[str]) -> Iterable[RecipientOutcome]:

@@ -168,3 +168,30 @@ async def test_few_messages_are_in_memory_at_a_time(stores: LocalStores) -> None
         assert (await done)[0].code == 250
     assert most == 4
     assert len(await inbox(stores, ALICE)) == 9
+
+
+@pytest_twisted.ensureDeferred
+async def test_junk_goes_to_its_mailbox(stores: LocalStores) -> None:
+    told: list[bool] = []
+    delivery = evolve(_delivery(stores), observers=(lambda delivered: told.append(delivered.junk),))
+    alice = await stores.user(ALICE)
+
+    async def file(subject: bytes, junk: bool) -> dict[str, Any]:
+        blob_id = await alice.store_blob(b"Subject: " + subject + b"\r\n\r\n")
+        envelope = Envelope("x@example.com", ("alice@example.org",))
+        (outcome,) = await delivery.deliver(envelope, blob_id, junk=junk)
+        assert outcome.code == 250
+        found = await alice.call("Email/get", properties=["subject", "mailboxIds", "keywords"])
+        return next(e for e in found["list"] if e["subject"] == subject.decode())
+
+    first = await file(b"one", True)
+    assert first["mailboxIds"] == {await alice.role("junk"): True}
+    assert first["keywords"] == {"$junk": True}
+    second = await file(b"two", False)
+    assert second["mailboxIds"] == {await alice.role("inbox"): True} and not second["keywords"]
+    # Who has no such mailbox still gets it.
+    await alice.call("Mailbox/set", destroy=[await alice.role("junk")], onDestroyRemoveEmails=True)
+    third = await file(b"three", True)
+    assert third["mailboxIds"] == {await alice.role("inbox"): True}
+    assert third["keywords"] == {"$junk": True}
+    assert told == [True, False, True]

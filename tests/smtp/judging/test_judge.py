@@ -1,0 +1,141 @@
+"""Judgements, with a name server on the loopback."""
+
+from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+import pytest_twisted
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pytest_twisted import ensureDeferred
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
+
+from mailhive.authn.dkim_sign import SigningKey, published, sign
+from mailhive.smtp.judging.judge import Judge, Judgement, Origin
+from mailhive.smtp.judging.lookups import Lookups
+from mailhive.testing.names import NameServer
+
+KEY = SigningKey("strict.example", "s", Ed25519PrivateKey.generate())
+RECORDS = {
+    "strict.example": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"]},
+    "_dmarc.strict.example": {"TXT": ["v=DMARC1; p=reject; sp=quarantine"]},
+    "s._domainkey.strict.example": {"TXT": [published(KEY)]},
+    "other.example": {"TXT": ["v=spf1 +all"]},
+    "halting.example": {"TXT": ["v=spf1 a:down.example -all"]},
+    "_dmarc.halting.example": {"TXT": ["v=DMARC1; p=reject"]},
+}
+MESSAGE = b"From: a@strict.example\r\nSubject: x\r\n\r\nHello\r\n"
+
+
+async def _inline(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+@pytest_twisted.async_yield_fixture
+async def judged() -> AsyncIterator[Any]:
+    names = NameServer(RECORDS, failing={"down.example", "_dmarc.down.example"})
+    await names.start(reactor)
+    lookups = Lookups(names.resolver(reactor))
+    judge = Judge(lookups, "mx.here.example", deferToThread, reactor)
+
+    async def judged(
+        message: bytes, mail_from: str = "a@strict.example", address: str = "192.0.2.1"
+    ) -> Judgement:
+        header, _, body = message.partition(b"\r\n\r\n")
+        origin = Origin(ip_address(address), "mail.other.example", mail_from)
+        return await judge.judge(origin, header + b"\r\n", lambda: body)
+
+    yield judged
+    await names.stop()
+
+
+def said(judgement: Judgement) -> str:
+    return " ".join(judgement.field.decode().split())
+
+
+@ensureDeferred
+async def test_mail_from_where_it_says(judged: Callable[..., Any]) -> None:
+    judgement = await judged(sign(MESSAGE, KEY, now=1_700_000_000) + MESSAGE)
+    assert judgement.action == "none"
+    assert said(judgement) == (
+        "Authentication-Results: mx.here.example; spf=pass smtp.mailfrom=a@strict.example; "
+        "dkim=pass header.d=strict.example header.s=s header.a=ed25519-sha256; "
+        "dmarc=pass header.from=strict.example policy.dmarc=reject"
+    )
+
+
+@ensureDeferred
+async def test_either_is_enough(judged: Callable[..., Any]) -> None:
+    by_address = await judged(MESSAGE)
+    assert by_address.action == "none" and "dkim=none; dmarc=pass" in said(by_address)
+    signed = sign(MESSAGE, KEY, now=1_700_000_000) + MESSAGE
+    by_key = await judged(signed, "b@other.example", "192.0.2.9")
+    assert by_key.action == "none" and "dmarc=pass" in said(by_key)
+    changed = await judged(signed.replace(b"Hello", b"Hallo"), "b@other.example", "192.0.2.9")
+    assert changed.action == "reject" and "dkim=fail reason=" in said(changed)
+
+
+@ensureDeferred
+async def test_others_do_not_vouch(judged: Callable[..., Any]) -> None:
+    judgement = await judged(MESSAGE, "b@other.example", "192.0.2.9")
+    assert (judgement.action, judgement.author) == ("reject", "strict.example")
+    assert "spf=pass smtp.mailfrom=b@other.example;" in said(judgement)
+    assert "dmarc=fail header.from=strict.example" in said(judgement)
+    bounce = await judged(MESSAGE, "", "192.0.2.9")
+    assert "spf=none smtp.helo=mail.other.example;" in said(bounce) and bounce.action == "reject"
+
+
+@pytest.mark.parametrize(
+    ("author", "action", "result"),
+    [
+        ("a@sub.strict.example", "quarantine", "fail"),
+        ("a@other.example, b@strict.example", "reject", "fail"),
+        ("a@other.example\r\nFrom: b@strict.example", "reject", "fail"),
+        (", ".join(f"a@x{n}.example" for n in range(6)), "quarantine", "permerror"),
+        ("nobody", "none", "permerror"),
+        ("", "none", "permerror"),
+        ("a@down.example", "none", "temperror"),
+        ("a@missing.example", "none", "none"),
+    ],
+)
+@ensureDeferred
+async def test_authors(judged: Callable[..., Any], author: str, action: str, result: str) -> None:
+    message = f"From: {author}\r\nSubject: x\r\n\r\n".encode()
+    judgement = await judged(message, "b@third.example", "192.0.2.9")
+    assert judgement.action == action
+    assert f"dmarc={result}" in said(judgement)
+
+
+@ensureDeferred
+async def test_what_cannot_be_known_now_asks_for_nothing(judged: Callable[..., Any]) -> None:
+    message = MESSAGE.replace(b"strict", b"halting")
+    judgement = await judged(message, "a@halting.example", "192.0.2.9")
+    assert judgement.action == "none"
+    assert "spf=temperror reason=" in said(judgement)
+    assert "dmarc=temperror header.from=halting.example" in said(judgement)
+
+
+def test_a_dns_that_never_answers() -> None:
+    class Silent:
+        """An `IResolver`."""
+
+        def query(self, query: Any, timeout: Any) -> Any:
+            return Deferred()
+
+    clock = Clock()
+    judge = Judge(Lookups(Silent()), "mx.here.example", _inline, clock)
+    origin = Origin(ip_address("192.0.2.1"), "mail.example", "a@strict.example")
+    signed = sign(MESSAGE, KEY, now=1_700_000_000) + MESSAGE
+    header, _, body = signed.partition(b"\r\n\r\n")
+    done: list[Judgement] = []
+    judging = judge.judge(origin, header + b"\r\n", lambda: body)
+    Deferred.fromCoroutine(judging).addCallback(done.append)
+    clock.pump([20.0, 20.0])
+    (judgement,) = done
+    assert judgement.action == "none"
+    results = [word for word in said(judgement).split() if "=temperror" in word]
+    assert [word.partition("=")[0] for word in results] == ["spf", "dkim", "dmarc"]
+    assert not clock.getDelayedCalls()
