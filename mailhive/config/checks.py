@@ -23,7 +23,7 @@ _NAMES = (
 
 
 def check(document: dict[str, Any]) -> Found:
-    """Names of tables that are not there, and addresses that two listeners claim."""
+    """Names of tables that are not there, addresses that two listeners claim, and the like."""
     for path, default, section, given in _NAMES:
         name = _table(document, path[0]).get(path[1], default)
         tables = {*given, *_table(document, section)}
@@ -35,6 +35,7 @@ def check(document: dict[str, Any]) -> Found:
         yield ("server", "listener"), "is missing; at least one [server.listener.NAME] is needed"
     yield from _domains(document)
     yield from _addresses(listeners)
+    yield from _wiretaps(_table(document, "log"), listeners)
     yield from _proxies(document)
 
 
@@ -83,6 +84,15 @@ def _addresses(listeners: dict[str, Any]) -> Found:
                 ("server", "listener", second, "bind", index),
                 f"{message}; allowed is each address once",
             )
+
+
+def _wiretaps(log: dict[str, Any], listeners: dict[str, Any]) -> Found:
+    """Names of the listeners to show."""
+    named = log.get("wiretap", [])
+    for index, name in enumerate(named if isinstance(named, list) else [named]):
+        if isinstance(name, str) and name not in listeners:
+            message = f'"{name}" is no listener; allowed: {quoted(sorted(listeners))}'
+            yield ("log", "wiretap", index), message
 
 
 def _proxies(document: dict[str, Any]) -> Found:

@@ -36,7 +36,6 @@ from mailhive.config.tables import (
     StoreSettings,
 )
 from mailhive.config.units import Duration
-from mailhive.config.values import quoted
 from mailhive.model.addresses import canonical_domain
 from mailhive.model.networks import Networks
 
@@ -169,12 +168,6 @@ class Settings:
     dkim: dict[str, DkimSettings] = field(factory=dict, metadata=doc(""))
 
     def problems(self) -> Found:
-        for index, name in enumerate(self.log.wiretap):
-            if name not in self.server.listener:
-                message = (
-                    f'"{name}" is no listener; allowed: {quoted(sorted(self.server.listener))}'
-                )
-                yield ("log", "wiretap", index), message
         published: dict[str, str] = {}
         for name, key in self.dkim.items():
             for domain in map(canonical_domain, key.domains):

@@ -233,6 +233,8 @@ headers = ["Good: yes", "bad"]
 [jmap.limits]
 calls = "many"
 get = 1.5
+[log]
+wiretap = ["a", "c"]
 """
     )
     with pytest.raises(ConfigError) as caught:
@@ -248,6 +250,7 @@ get = 1.5
         (16, ("headers", 1)),
         (18, ("limits", "calls")),
         (19, ("limits", "get")),
+        (21, ("wiretap", 1)),
     ]
 
 
