@@ -142,6 +142,7 @@ def limits_of(settings: Settings) -> Limits:
         email_size=jmap.email.max_size,
         email_attachments_size=jmap.email.max_size_attachments,
         recipients=jmap.email.max_recipients,
+        delayed_send=int(jmap.max_delayed_send) if jmap.delay_sends else 0,
     )
 
 

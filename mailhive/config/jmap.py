@@ -323,6 +323,18 @@ class JmapSettings:
             "from what a request may use, and all of their methods. The core cannot be."
         ),
     )
+    delay_sends: bool = field(
+        default=False,
+        metadata=doc(
+            "Whether clients may have a message sent later (`FUTURERELEASE` among the "
+            "`submissionExtensions`); it can be canceled until then."
+        ),
+    )
+    max_delayed_send: Duration = field(
+        default=Duration(30 * 86_400.0),
+        validator=lasts("1m"),
+        metadata=doc("How much later at most (`maxDelayedSend`)."),
+    )
     http: JmapHttp = field(factory=JmapHttp, metadata=doc(""))
     limits: JmapLimits = field(factory=JmapLimits, metadata=doc(""))
     upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))

@@ -25,6 +25,7 @@ class Limits:
     email_size: int | None = None  # largest message created, imported or taken in
     email_attachments_size: int = 20_000_000  # maxSizeAttachmentsPerEmail
     recipients: int = 1_000  # of one message
+    delayed_send: int = 0  # maxDelayedSend, seconds; 0: a message goes at once
     mailbox_name_size: int = 200  # maxSizeMailboxName, octets of UTF-8
     mailbox_depth: int = 20  # maxMailboxDepth
     mailboxes_per_email: int | None = None  # maxMailboxesPerEmail

@@ -10,7 +10,12 @@ __all__ = ["SUBMISSION"]
 
 
 def _account(limits: Limits, account: Account) -> dict[str, Any]:
-    return {"maxDelayedSend": 0, "submissionExtensions": {}}
+    extensions: dict[str, list[str]] = {"DSN": []}
+    if limits.delayed_send:
+        # RFC 4865 §4 has the latest date as well, with which this object, and so the state
+        # of the session, would never be the same.
+        extensions["FUTURERELEASE"] = [str(limits.delayed_send)]
+    return {"maxDelayedSend": limits.delayed_send, "submissionExtensions": extensions}
 
 
 SUBMISSION = Capability("urn:ietf:params:jmap:submission", account=_account)

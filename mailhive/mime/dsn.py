@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from mailhive.mime.compose import format_date_time
+from mailhive.model.xtext import from_xtext
 
 __all__ = ["RecipientReport", "delivery_status_notification"]
 
 _HEADER_END = re.compile(rb"(?<=\n)\r?\n")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _STATUS = re.compile(r"(\d{3}) (\d\.\d{1,3}\.\d{1,3}) ")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -131,13 +131,13 @@ def _status(
 ) -> str:
     groups = [[f"Reporting-MTA: dns; {hostname}"]]
     if envelope_id:  # RFC 3464 §2.2.1, as it was before xtext
-        groups[0].append(f"Original-Envelope-Id: {_clean(_from_xtext(envelope_id))}")
+        groups[0].append(f"Original-Envelope-Id: {_clean(from_xtext(envelope_id))}")
     groups[0].append(f"Arrival-Date: {format_date_time(arrived_at)}")
     for report in recipients:
         fields = []
         if report.original:  # RFC 3461 §4.2: type;address
             kind, _, address = report.original.partition(";")
-            fields.append(f"Original-Recipient: {_clean(kind)};{_clean(_from_xtext(address))}")
+            fields.append(f"Original-Recipient: {_clean(kind)};{_clean(from_xtext(address))}")
         kind = "utf-8" if is_international else "rfc822"
         match = _STATUS.match(report.reply)
         fields += [
@@ -161,11 +161,6 @@ def _header(original: bytes) -> bytes:
         return original[: end.start()]
     # Cut in its midst: whole lines only.
     return original[: original.rfind(b"\n") + 1]
-
-
-def _from_xtext(text: str) -> str:
-    """RFC 3461 §4."""
-    return _XTEXT.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _clean(text: str) -> str:

@@ -30,6 +30,7 @@ from mailhive.mail.provision import Accounts
 from mailhive.model.principal import Principal
 from mailhive.push.hub import PushHub
 from mailhive.push.subscriptions import PushSubscriptions
+from mailhive.queue.ledger import FILE
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
 from mailhive.store import sqlite
@@ -54,6 +55,7 @@ class LocalStores:
 
     And push subscriptions, whose URLs may lead anywhere.
 
+    `clock` is there for tests that wait for mail to be sent later.
     `failures` collects the exceptions that methods answered with serverFail.
     """
 
@@ -65,11 +67,13 @@ class LocalStores:
     delivery: LocalDelivery
     outbox: Outbox
     push: PushSubscriptions
+    clock: Any
     failures: list[tuple[str, Exception]] = field(factory=list)
 
     @classmethod
-    def start(cls, directory: Path, reactor: Any) -> "LocalStores":
+    def start(cls, directory: Path, reactor: Any, clock: Any = None) -> "LocalStores":
         """Open the stores in a directory, which need not be empty."""
+        clock = clock or reactor
 
         def offload(function: Any, *args: Any) -> Any:
             return deferToThreadPool(reactor, reactor.getThreadPool(), function, *args)
@@ -77,7 +81,7 @@ class LocalStores:
         context = BuildContext(reactor, directory, offload)
         mail_store = sqlite.build(sqlite.SqliteSettings(), context)
         blob_store = fs.build(fs.FsSettings(), context)
-        outbox = Outbox(directory / "outbox.sqlite", Submissions(mail_store), reactor)
+        outbox = Outbox(directory / FILE, Submissions(mail_store), reactor, clock)
         known = GrowingDirectory(offload, reactor.seconds)
         accounts = Accounts(mail_store)
 
@@ -96,7 +100,9 @@ class LocalStores:
             contact="mailto:postmaster@mail.example.org",
             reactor=reactor,
         )
-        started = cls(context, mail_store, blob_store, accounts, known, delivery, outbox, push)
+        started = cls(
+            context, mail_store, blob_store, accounts, known, delivery, outbox, push, clock
+        )
         outbox.add_transport(LocalTransport(known, delivery, blob_store))
         for service in (mail_store, blob_store, outbox, push):
             IService(service).startService()
@@ -109,7 +115,7 @@ class LocalStores:
 
     def now(self) -> int:
         """The time in milliseconds."""
-        return int(self.context.reactor.seconds() * 1000)
+        return int(self.clock.seconds() * 1000)
 
     async def user(self, principal: Principal, limits: Limits | None = None) -> "LocalUser":
         """A user of the server, with an account.  Groups are put into `directory`."""

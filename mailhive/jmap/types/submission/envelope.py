@@ -5,13 +5,19 @@ from typing import Any
 
 from mailhive.jmap.context import Account, Context
 from mailhive.jmap.errors import SetError, invalid_properties
+from mailhive.jmap.types.submission.parameters import (
+    Hold,
+    ParameterError,
+    mail_parameters,
+    recipient_parameters,
+)
 from mailhive.mail.identities import corresponds, may_send_as
 from mailhive.mime.view import EmailView
 from mailhive.model.addresses import canonical_address, split
 from mailhive.model.envelope import Envelope
 from mailhive.model.paths import is_mailbox
 
-__all__ = ["check_authority", "check_email", "check_recipients", "make_envelope"]
+__all__ = ["check_authority", "check_email", "check_recipients", "make_envelope", "route_of"]
 
 
 def check_email(email: EmailView) -> None:
@@ -33,8 +39,7 @@ def check_email(email: EmailView) -> None:
 def make_envelope(given: dict[str, Any] | None, email: EmailView, identity: str) -> dict[str, Any]:
     """The envelope that was given, or else the one that follows from the Email.
 
-    `identity` is the address of the Identity.  `SetError` for parameters, which
-    are those of submission extensions: there are none (RFC 8621 §1.3.2).
+    `identity` is the address of the Identity.
     """
     if given is None:
         sender = (_addresses(email, "Sender") or _addresses(email, "From"))[-1][0]
@@ -45,15 +50,40 @@ def make_envelope(given: dict[str, Any] | None, email: EmailView, identity: str)
             for address in chain.from_iterable(_addresses(email, field)):
                 unique.setdefault(canonical_address(address) or address, address)
         return {"mailFrom": _address(sender), "rcptTo": [*map(_address, unique.values())]}
-    everyone = {"mailFrom": given["mailFrom"]}
-    everyone |= {f"rcptTo/{i}": address for i, address in enumerate(given["rcptTo"])}
-    wrong = [f"envelope/{path}/parameters" for path, a in everyone.items() if a.get("parameters")]
-    if wrong:
-        raise invalid_properties(wrong, "There are no submission extensions")
     return {
-        "mailFrom": _address(given["mailFrom"]["email"]),
-        "rcptTo": [_address(recipient["email"]) for recipient in given["rcptTo"]],
+        "mailFrom": _address(**given["mailFrom"]),
+        "rcptTo": [_address(**recipient) for recipient in given["rcptTo"]],
     }
+
+
+def route_of(envelope: dict[str, Any], hold: Hold) -> tuple[Envelope, int | None]:
+    """The envelope for the outbox, and the time before which the message is not to go.
+
+    `SetError` for parameters that are wrong, or of no submission extension that is
+    shown (RFC 8621 §1.3.2).
+    """
+    sender, send_at = envelope["mailFrom"], None
+    parameters: dict[str, str | None] = {}
+    recipients: dict[str, dict[str, str | None]] = {}
+    wrong, why = [], []
+    try:
+        parameters, send_at = mail_parameters(sender["parameters"] or {}, hold)
+    except ParameterError as error:
+        wrong.append("envelope/mailFrom/parameters")
+        why.append(str(error))
+    for number, recipient in enumerate(envelope["rcptTo"]):
+        try:
+            given = recipient_parameters(recipient["parameters"] or {})
+        except ParameterError as error:
+            wrong.append(f"envelope/rcptTo/{number}/parameters")
+            why.append(str(error))
+        else:
+            recipients.setdefault(recipient["email"], given)
+    if wrong:
+        raise invalid_properties(wrong, why[0])
+    with_parameters = {address: given for address, given in recipients.items() if given}
+    everyone = tuple(recipient["email"] for recipient in envelope["rcptTo"])
+    return Envelope(sender["email"], everyone, parameters, with_parameters), send_at
 
 
 async def check_recipients(context: Context, envelope: Envelope) -> None:
@@ -114,5 +144,5 @@ def _is_one_field(fields: list[list[str]], *, several: bool) -> bool:
     return (several or len(fields[0]) == 1) and all(map(is_mailbox, fields[0]))
 
 
-def _address(email: str) -> dict[str, Any]:
-    return {"email": email, "parameters": None}
+def _address(email: str, parameters: dict[str, str | None] | None = None) -> dict[str, Any]:
+    return {"email": email, "parameters": parameters or None}

@@ -17,14 +17,15 @@ from mailhive.jmap.types.submission.envelope import (
     check_email,
     check_recipients,
     make_envelope,
+    route_of,
 )
 from mailhive.jmap.types.submission.get import fetch
+from mailhive.jmap.types.submission.parameters import Hold
 from mailhive.jmap.types.submission.properties import PROPERTIES, UPDATABLE
 from mailhive.jmap.types.submission.records import SUBMISSION, progress
 from mailhive.mime.compose import format_date_time
 from mailhive.mime.outgoing import outgoing
 from mailhive.model.email import EmailRow
-from mailhive.model.envelope import Envelope
 from mailhive.model.ids import random_id
 from mailhive.model.outbound import OutboundMessage
 from mailhive.model.utcdate import format_utc_date
@@ -131,16 +132,14 @@ class Sending:
         email, identity = view_of(row), identities[identity_id].data["email"]
         check_email(email)
         envelope = make_envelope(given["envelope"], email, identity)
-        route = Envelope(
-            envelope["mailFrom"]["email"], tuple(a["email"] for a in envelope["rcptTo"])
-        )
+        now = context.now()
+        route, send_at = route_of(envelope, Hold(now, context.limits.delayed_send * 1000))
         await check_recipients(context, route)
         await check_authority(context, account, route, email, identity)
 
-        now = context.now()
         message_id = random_id("S")
         blob_id = await self._store(row, message_id, now)
-        message = OutboundMessage(message_id, route, blob_id, now, account.id)
+        message = OutboundMessage(message_id, route, blob_id, now, account.id, send_at)
         await self._outbox.submit(message, held=True)
         self._held[message_id] = self._outbox.cancel  # unless its record is made
         record = {
@@ -148,7 +147,7 @@ class Sending:
             "emailId": email_id,
             "threadId": row.thread_id,
             "envelope": envelope,
-            "sendAt": format_utc_date(now // 1000 * 1000),
+            "sendAt": format_utc_date(send_at or now // 1000 * 1000),
             **progress(await self._outbox.status(message_id)),
             "dsnBlobIds": [],
             "mdnBlobIds": [],

@@ -41,10 +41,10 @@ async def test_properties_that_are_wrong(alice: Sender) -> None:
     result = await alice.call("EmailSubmission/set", create={"a": 1, "b": {}})
     assert result["notCreated"]["a"]["type"] == "invalidProperties"
     assert result["notCreated"]["b"]["properties"] == ["identityId", "emailId"]
-    # There are no submission extensions that parameters could belong to.
+    # Neither is of an extension that is shown: nothing is sent later, unless it is configured.
     given = envelope("alice@example.org", "bob@example.org", "zoe@far.example")
     given["mailFrom"]["parameters"] = {"HOLDFOR": "60"}
-    given["rcptTo"][1]["parameters"] = {"NOTIFY": "NEVER"}
+    given["rcptTo"][1]["parameters"] = {"BY": "120;R"}
     given["rcptTo"][0]["parameters"] = {}
     error = await alice.refused(envelope=given)
     assert error["type"] == "invalidProperties"

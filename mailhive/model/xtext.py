@@ -1,0 +1,24 @@
+"""xtext, in which ESMTP parameters carry any text (RFC 3461 §4, RFC 6533 §3)."""
+
+import re
+
+__all__ = ["from_xtext", "to_utf8_xtext", "to_xtext"]
+
+_ENCODED = re.compile(r"\+([0-9A-F]{2})")
+_OTHERS = re.compile(r"[^!-*,-<>-~]")
+_UTF8_OTHERS = re.compile(r"[^!-*,-<>-\[\]-~]")
+
+
+def to_xtext(text: str) -> str:
+    """The xtext of ASCII."""
+    return _OTHERS.sub(lambda match: f"+{ord(match[0]):02X}", text)
+
+
+def from_xtext(text: str) -> str:
+    """What an xtext stands for."""
+    return _ENCODED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def to_utf8_xtext(address: str) -> str:
+    """The `utf-8-addr-xtext` of an address, which is xtext as well."""
+    return _UTF8_OTHERS.sub(lambda match: f"\\x{{{ord(match[0]):02X}}}", address)
