@@ -102,6 +102,7 @@ class Services:
     delivery: Any  # IDelivery
     outbox: Any  # IOutbox
     jmap_api: JmapApi
+    resolver: Any  # IResolver of the DNS
     hub: PushHub
     tickets: Tickets
     throttle: Throttle
@@ -257,8 +258,9 @@ def _services(
         charsets=charsets,
     )
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
+    resolver = name_resolver(settings.server.resolvers, reactor)
     if settings.relay.enabled:
-        relay = _relay(settings, blobs, reactor, offload, reloads)
+        relay = _relay(settings, blobs, reactor, offload, reloads, resolver)
         relay.setServiceParent(parent)
         outbox.add_transport(relay)
     hub = PushHub(mail_store, registry.push_types, reactor)
@@ -290,6 +292,7 @@ def _services(
             provisioning=settings.jmap.user_provisioning,
             charsets=charsets,
         ),
+        resolver=resolver,
         hub=hub,
         tickets=Tickets(reactor.seconds),
         throttle=throttle,
@@ -330,10 +333,14 @@ def _web_push(
 
 
 def _relay(
-    settings: Settings, blobs: Any, reactor: Any, offload: Offload, reloads: Reloads
+    settings: Settings,
+    blobs: Any,
+    reactor: Any,
+    offload: Offload,
+    reloads: Reloads,
+    resolver: Any,
 ) -> RelayTransport:
     hostname = settings.server.hostname
-    resolver = name_resolver(settings.server.resolvers, reactor)
     routes = Routes(settings.relay, Exchangers(resolver, hostname))
     signer = Signer(blobs, offload, reactor, read_keys(settings.dkim))
     reloads.add(lambda changed: signer.prepare(changed.dkim), "dkim")

@@ -19,7 +19,7 @@ class IDelivery(Interface):
     def deliver(envelope, blob_id: str, junk: bool = False):
         """Deliver the message stored in the blob to every recipient of `envelope`.
 
-        With `junk` it goes to the mailbox for junk, and nobody is told of it.
+        With `junk` it goes to the mailbox for junk, and nothing answers it.
 
         The blob is already durable and holds trace headers (RFC 5321 §4.4); the
         caller committed or touched it in a hold that lasts until this fires

@@ -16,7 +16,10 @@ from zope.interface import implementer
 from mailhive.interfaces.listener import IListenerFactory
 from mailhive.registry import Provider
 from mailhive.smtp import replies
-from mailhive.smtp.policy import LmtpSettings, SmtpSettings, SubmissionSettings
+from mailhive.smtp.judging.judge import Judge
+from mailhive.smtp.judging.lookups import Lookups
+from mailhive.smtp.judging.session import JudgedSession
+from mailhive.smtp.policy import LmtpSettings, MxSettings, SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
 from mailhive.smtp.replies import SmtpReply
 from mailhive.smtp.session import LmtpSession, Session
@@ -151,12 +154,22 @@ def _network(address: Any) -> str:
 class SmtpListener:
     """`protocol = "smtp"`: takes in mail for local recipients (the MX role)."""
 
-    settings: type = SmtpSettings
+    settings: type = MxSettings
 
     def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> SmtpFactory:
         """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
         profile = _profile(listener, services)
-        return SmtpFactory(_server(name, listener, services, reactor, profile, Session))
+        session: Callable[..., Session] = Session
+        if listener.settings.judge:
+            session = partial(
+                JudgedSession,
+                judge=Judge(
+                    Lookups(services.resolver), services.hostname, services.offload, reactor
+                ),
+                settings=listener.settings,
+                directory=services.config.server.data_dir,
+            )
+        return SmtpFactory(_server(name, listener, services, reactor, profile, session))
 
 
 @implementer(IListenerFactory)
@@ -225,6 +238,6 @@ def _server(
     )
 
 
-PROVIDER = Provider(settings=SmtpSettings, build=lambda *_: SmtpListener())
+PROVIDER = Provider(settings=MxSettings, build=lambda *_: SmtpListener())
 LMTP = Provider(settings=LmtpSettings, build=lambda *_: LmtpListener())
 SUBMISSION = Provider(settings=SubmissionSettings, build=lambda *_: SubmissionListener())

@@ -36,7 +36,7 @@ from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.model.principal import Principal
 from mailhive.smtp.listener import PROVIDER as SMTP
-from mailhive.smtp.policy import SmtpSettings
+from mailhive.smtp.policy import MxSettings
 from mailhive.testing.local import LocalStores, LocalUser
 from mailhive.testing.queries import KEYWORDS, QUERIES, Subjects, dates
 from mailhive.testing.replay import KnownObjects, KnownResults
@@ -198,7 +198,7 @@ class World:
                 Hand(await user.shared("staff"), f"staff of {user.principal.name}"),
             )
         ]
-        listener = Listener("mx", "none", None, SmtpSettings())
+        listener = Listener("mx", "none", None, MxSettings())
         services = SimpleNamespace(
             blobs=self.stores.blob_store,
             delivery=self.stores.delivery,

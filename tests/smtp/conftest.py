@@ -13,7 +13,7 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from mailhive.edge.certificates import Certificates
 from mailhive.jmap.limits import Limits
 from mailhive.smtp.listener import LMTP, PROVIDER, SmtpFactory
-from mailhive.smtp.policy import LmtpSettings, SmtpSettings
+from mailhive.smtp.policy import LmtpSettings, MxSettings
 from mailhive.testing.certificates import make_certificate
 from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
 from mailhive.testing.smtp_client import SmtpClient
@@ -32,7 +32,7 @@ def make_services(limits=None):
 
 def make_factory(reactor, services, *, tls="none", context_factory=None, **settings) -> SmtpFactory:
     listener = SimpleNamespace(
-        settings=SmtpSettings(**settings), tls=tls, context_factory=context_factory
+        settings=MxSettings(**settings), tls=tls, context_factory=context_factory
     )
     return PROVIDER.build(None, None).make_factory("mx", listener, services, reactor)
 
