@@ -8,14 +8,17 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
+from mailhive.authn.dkim_sign import SigningKey, published, sign
 from mailhive.testing.names import NameServer
 from mailhive.testing.process import DaemonProcess
 
-RECORDS = {
+RECORDS: dict[str, dict[str, list[str]]] = {
+    "_dmarc.signed.example": {"TXT": ["v=DMARC1; p=reject"]},
     "good.example": {"TXT": ["v=spf1 ip4:127.0.0.1 -all"]},
     "_dmarc.good.example": {"TXT": ["v=DMARC1; p=reject"]},
     "_dmarc.reject.example": {"TXT": ["v=DMARC1; p=reject"]},
@@ -23,9 +26,19 @@ RECORDS = {
 }
 
 
-def send(server: DaemonProcess, author: str, *more: str) -> None:
+KEY = SigningKey("signed.example", "s", Ed25519PrivateKey.generate())
+LONG = "x" * 900 + "\r\n"
+
+
+def signed(author: str, body: str) -> str:
+    """A message that is too long for memory to wait in, with its signature."""
+    text = f"From: {author}\r\nSubject: {author}\r\n\r\n{body}"
+    return sign(text.encode(), KEY, now=1_700_000_000).decode() + text
+
+
+def send(server: DaemonProcess, author: str, *more: str, text: str = "") -> None:
     header = [f"From: {author}", f"Subject: {author}", *more]
-    text = "\r\n".join([*header, "", ".Hello", ""])
+    text = text or "\r\n".join([*header, "", ".Hello", ""])
     with smtplib.SMTP("127.0.0.1", server.smtp_port) as smtp:
         smtp.sendmail(author, ["alice@example.org"], text)
 
@@ -45,7 +58,8 @@ def received(client: Any, subject: str) -> tuple[dict[str, Any], Any]:
 
 @ensureDeferred
 async def test_mail_is_judged(tmp_path: Path, jmap: Callable[..., Any]) -> None:
-    names = NameServer(RECORDS, failing={"down.example", "_dmarc.down.example"})
+    key = {"s._domainkey.signed.example": {"TXT": [published(KEY)]}}
+    names = NameServer({**RECORDS, **key}, failing={"down.example", "_dmarc.down.example"})
     await names.start(reactor)
     server = DaemonProcess(
         tmp_path,
@@ -84,6 +98,16 @@ async def test_mail_is_judged(tmp_path: Path, jmap: Callable[..., Any]) -> None:
             assert caught.value.smtp_code == 550
             assert caught.value.smtp_error.startswith(b"5.7.1 ")
             assert not alice.call("Email/query", filter={"subject": "a@reject.example"})["ids"]
+            # Long, and vouched for by a signature alone
+            send(server, "a@signed.example", text=signed("a@signed.example", LONG * 1_000))
+            email, message = received(alice, "a@signed.example")
+            assert email["mailboxIds"] == {boxes["inbox"]: True}
+            assert "dkim=pass header.d=signed.example" in message["Authentication-Results"]
+            assert message.get_payload() == LONG * 1_000
+            changed = signed("a@signed.example", LONG).replace(LONG, "y" + LONG)
+            with pytest.raises(smtplib.SMTPDataError) as caught:
+                send(server, "a@signed.example", text=changed)
+            assert caught.value.smtp_code == 550
             # What cannot be known now is taken.
             send(server, "a@down.example")
             email, message = received(alice, "a@down.example")

@@ -68,7 +68,7 @@ class Judge:
     _turns: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_AT_ONCE))
 
     async def judge(self, origin: Origin, header: bytes, body: Callable[[], bytes]) -> Judgement:
-        """Judge a message by its header section and what `body()` reads when it is wanted."""
+        """Judge a message by its header section and what `body()` reads, on a thread."""
         fields, _ = split_message(header)
         found = signatures(fields)
         asking: list[Deferred[Any]] = [
@@ -79,7 +79,7 @@ class Judge:
         dkim: tuple[DkimVerdict, ...] = ()
         if found:
             async with self._turns:
-                dkim = await self.offload(judge, fields, body(), found, keys, self._now())
+                dkim = await self.offload(_verified, fields, body, found, keys, self._now())
         dmarc = await self._dmarc(fields, spf, dkim)
         results = [_spf_result(spf, origin), *_dkim_results(dkim), _dmarc_result(dmarc)]
         return Judgement(authentication_results(self.hostname, results), dmarc.action, dmarc.domain)
@@ -132,6 +132,16 @@ class Judge:
 
     def _now(self) -> int:
         return int(self.clock.seconds())
+
+
+def _verified(
+    fields: list[Field],
+    body: Callable[[], bytes],
+    found: list[Signature | DkimVerdict],
+    keys: Keys,
+    now: int,
+) -> tuple[DkimVerdict, ...]:
+    return judge(fields, body(), found, keys, now)
 
 
 def _authors(fields: list[Field]) -> list[str]:
