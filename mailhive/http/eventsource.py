@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mailhive.errors import TemporaryFailure
 from mailhive.http.request import Request
 from mailhive.jmap.errors import RequestError
 from mailhive.model.principal import Principal
@@ -122,7 +123,10 @@ class EventStream:
             self._subscription = moved
 
     def _broken(self, failure: Failure) -> None:
-        _log.failure("an event source could not go on", failure)
+        if failure.check(TemporaryFailure):
+            _log.warn("an event source ends: {why}", why=failure.getErrorMessage())
+        else:
+            _log.failure("an event source could not go on", failure)
         self.end()
 
     def _events(self) -> None:

@@ -184,7 +184,11 @@ class JmapSocket(WebSocketServerProtocol):
         return RequestError(None, "The server failed to answer this request.", status=500)
 
     def _broken(self, failure: Failure) -> None:
-        _log.failure("request {request} failed", failure, request=self._request.id)
+        if failure.check(TemporaryFailure):
+            why = failure.getErrorMessage()
+            _log.warn("request {request} failed: {why}", request=self._request.id, why=why)
+        else:
+            _log.failure("request {request} failed", failure, request=self._request.id)
         self._fail_connection(self.CLOSE_STATUS_CODE_INTERNAL_ERROR, "the server failed")
 
     def _log_message(self, done: "_Message", octets_in: int) -> None:

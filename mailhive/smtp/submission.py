@@ -4,14 +4,13 @@ A message is answered with 250 once the outbox has it (RFC 5321 §4.5.5); what b
 of its recipients is told by delivery reports.
 """
 
-from contextlib import suppress
 from typing import Any
 
 from attrs import evolve
 
 from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts
 from mailhive.auth.passwords import Passwords
-from mailhive.errors import TemporaryFailure
+from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.interfaces.authentication import IBearerTokens
 from mailhive.mail.identities import may_send_as
 from mailhive.mime.address import parse_addresses
@@ -88,13 +87,23 @@ class SubmissionSession(Session):
             return await passwords.principal_of(
                 credentials.login, credentials.password, self.peer, "smtp"
             )
+        undecided: MailhiveError | None = None
         for strategy in services.strategies:
-            found: Principal | None = None
-            if IBearerTokens.providedBy(strategy):
-                with suppress(AuthenticationFailed):  # perhaps another one knows it
-                    found = await strategy.bearer(credentials.token, self.peer, "smtp")
+            if not IBearerTokens.providedBy(strategy):
+                continue
+            try:
+                found: Principal | None = await strategy.bearer(
+                    credentials.token, self.peer, "smtp"
+                )
+            except AuthenticationFailed:
+                continue
+            except (NoAccount, TemporaryFailure, TooManyAttempts) as error:
+                undecided = undecided or error  # perhaps another one knows it
+                continue
             if found is not None and _is_named(found, credentials.user):
                 return found
+        if undecided is not None:
+            raise undecided
         return None
 
     async def _check_sender(
