@@ -45,6 +45,7 @@ from mailhive.model.networks import Networks
 from mailhive.names import name_resolver
 from mailhive.push.hub import PushHub
 from mailhive.push.subscriptions import PushSubscriptions
+from mailhive.queue.ledger import FILE as OUTBOX_FILE
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
 from mailhive.queue.reports import Reporter
@@ -200,7 +201,7 @@ def _services(
         for name in settings.jmap.authentication
     )
     outbox = Outbox(
-        settings.server.data_dir / "outbox.sqlite",
+        settings.server.data_dir / OUTBOX_FILE,
         Submissions(mail_store),
         reactor,
         settings=settings.queue,
