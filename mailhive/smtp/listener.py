@@ -198,6 +198,7 @@ class SubmissionListener:
             _profile(listener, services),
             submission=True,
             auth_in_clear=listener.settings.auth_in_clear,
+            max_hold=services.limits.delayed_send,
         )
         session = partial(SubmissionSession, max_hold=profile.max_hold)
         return SmtpFactory(_server(name, listener, services, reactor, profile, session))

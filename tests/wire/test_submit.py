@@ -48,7 +48,12 @@ protocol = "submission"
 auth-in-clear = true
 """
     users = {"alice": "wonder land", "bob": "builder"}
-    with DaemonProcess(tmp_path_factory.mktemp("submit"), users=users, extra=extra) as daemon:
+    with DaemonProcess(
+        tmp_path_factory.mktemp("submit"),
+        users=users,
+        extra=extra,
+        keys={"jmap": "delay-sends = true"},
+    ) as daemon:
         yield daemon, ports
 
 
@@ -135,6 +140,25 @@ def test_reports(server: Any, jmap: Callable[..., Any]) -> None:
     report = arrived(jmap(daemon, "alice"), "Mail was delivered")
     assert b"Original-Envelope-Id: mine\r\n" in report
     assert b"Action: delivered\r\n" in report and b"Subject: tell me\r\n" in report
+
+
+def test_messages_wait_for_their_time(server: Any, jmap: Callable[..., Any]) -> None:
+    daemon, ports = server
+    began = time.time()
+    with smtplib.SMTP("localhost", ports.clear) as smtp:
+        smtp.login("alice", "wonder land")
+        assert smtp.has_extn("futurerelease")
+        smtp.sendmail(
+            "alice@example.org",
+            ["bob@example.org"],
+            TEXT.format(subject="held"),
+            mail_options=["HOLDFOR=2"],
+        )
+        for options in (["HOLDFOR=99999999"], ["HOLDFOR=2", "HOLDUNTIL=2030-01-01T00:00:00Z"]):
+            with pytest.raises(smtplib.SMTPSenderRefused):
+                smtp.sendmail("alice@example.org", ["bob@example.org"], TEXT, mail_options=options)
+    assert arrived(jmap(daemon, "bob"), "held")
+    assert time.time() - began >= 2
 
 
 @pytest.mark.system
