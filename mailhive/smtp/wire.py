@@ -49,7 +49,6 @@ and HELO, and the message is answered once for each recipient, so that MessageEn
 may be answered by a tuple of replies.
 """
 
-from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -85,8 +84,9 @@ from mailhive.smtp.events import (
     TransactionEnd,
 )
 from mailhive.smtp.lines import AUTH_LINE_LIMIT, LINE_LIMIT, LONG_LINE_LIMIT, InputBuffer
+from mailhive.smtp.login import Login
 from mailhive.smtp.replies import SmtpReply, peer_error
-from mailhive.smtp.sasl import MECHANISMS, Exchange, begin
+from mailhive.smtp.sasl import MECHANISMS
 
 __all__ = ["Profile", "SmtpServer"]
 
@@ -100,10 +100,6 @@ _NOT_IMPLEMENTED = frozenset({"ETRN", "EXPN", "SAML", "SEND", "SOML", "TURN"})
 
 #: Replies to commands that no well-behaved client sends.
 _PROTOCOL_ERRORS = frozenset({500, 501, 502, 503, 504, 555})
-
-
-#: Failed attempts to authenticate that a connection is given.
-_MOST_FAILURES = 5
 
 
 @frozen
@@ -151,10 +147,7 @@ class SmtpServer:
         self.closed = False
         #: Is the connection encrypted?
         self.tls = tls
-        self._authenticated = False
-        self._exchange: Exchange | None = None  # reading the responses of AUTH
-        self._refusal: SmtpReply | None = None  # of it, when the client has read why
-        self._failures = 0
+        self._login = Login()
         self._hello = ""
         self._extended = False
         self._phase = _Phase.START
@@ -223,7 +216,7 @@ class SmtpServer:
         self._input.clear()
         self._starting_tls = False
         self.tls = True
-        self._authenticated = False
+        self._login = Login()
         self._hello = ""
         self._extended = False
         self._phase = _Phase.START
@@ -274,8 +267,8 @@ class SmtpServer:
             return self._read_data(self._data)
         if self._chunk is not None:
             return self._read_chunk(self._chunk)
-        if self._exchange is not None:
-            return self._read_response(self._exchange)
+        if self._login.reading:
+            return self._read_response()
         if self._draining and self._phase is not _Phase.CHUNKS:
             self._reply(replies.SHUTTING_DOWN)
             return True
@@ -368,7 +361,7 @@ class SmtpServer:
 
     def _mail(self, argument: str) -> None:
         submission = self._profile.submission
-        if submission and not self._authenticated:
+        if submission and not self._login.authenticated:
             raise CommandError(replies.AUTHENTICATION_REQUIRED)
         known = SUBMISSION_MAIL_PARAMETERS if submission else MAIL_PARAMETERS
         mail = parse_mail(argument, known if self._extended else {}, self._profile.size_limit)
@@ -471,68 +464,31 @@ class SmtpServer:
 
     @property
     def _may_authenticate(self) -> bool:
-        return not self._authenticated and (self.tls or self._profile.auth_in_clear)
+        return not self._login.authenticated and (self.tls or self._profile.auth_in_clear)
 
     def _auth(self, argument: str) -> None:
-        if self._authenticated or not self._extended:
+        if self._login.authenticated or not self._extended:
             raise CommandError(replies.BAD_SEQUENCE)
         if not self._may_authenticate:
             raise CommandError(replies.ENCRYPTION_REQUIRED)
-        mechanism, _, initial = argument.partition(" ")
-        try:
-            exchange = begin(mechanism)
-        except KeyError:
-            raise CommandError(replies.UNKNOWN_MECHANISM) from None
-        self._take_response(exchange, initial.strip(" ") or None)
+        self._log_in(self._login.begin(argument))
 
-    def _read_response(self, exchange: Exchange) -> bool:
+    def _read_response(self) -> bool:
         try:
             line = self._input.line()
             if line is None:
                 return False
-            self._exchange = None
-            if self._refusal is not None:
-                refusal, self._refusal = self._refusal, None
-                self._reply(refusal)
-            elif line == b"*\r\n":
-                raise CommandError(replies.AUTH_CANCELED)
-            else:
-                self._take_response(exchange, line[:-2].decode("ascii", "replace"))
+            self._log_in(self._login.take(line[:-2]))
         except CommandError as error:
-            self._exchange = None
+            self._login.give_up()
             self._reply_error(error.reply)
         return True
 
-    def _take_response(self, exchange: Exchange, text: str | None) -> None:
-        """Go on with a response in base64; a lone `=` is an empty one (RFC 4954 §4)."""
-        try:
-            encoded = "" if text == "=" else text
-            response = None if encoded is None else b64decode(encoded, validate=True)
-            step = exchange.step(response)
-        except ValueError:
-            raise CommandError(replies.BAD_AUTH_RESPONSE) from None
-        if isinstance(step, bytes):
-            self._challenge(exchange, step)
+    def _log_in(self, step: SmtpReply | Authenticate) -> None:
+        if isinstance(step, SmtpReply):
+            self._reply(step)
         else:
-            self._ask(Authenticate(step), lambda refusal: self._judged(exchange, refusal))
-
-    def _judged(self, exchange: Exchange, refusal: SmtpReply | None) -> None:
-        if refusal is None:
-            self._authenticated = True
-            self._reply(replies.AUTHENTICATED)
-            return
-        self._failures += 1
-        if self._failures >= _MOST_FAILURES:
-            self._reply(replies.TOO_MANY_ERRORS)
-        elif exchange.failure is not None and refusal.code == 535:
-            self._refusal = refusal
-            self._challenge(exchange, exchange.failure)
-        else:
-            self._reply(refusal)
-
-    def _challenge(self, exchange: Exchange, challenge: bytes) -> None:
-        self._exchange = exchange
-        self._reply(SmtpReply(334, None, b64encode(challenge).decode("ascii")))
+            self._ask(step, lambda refusal: self._reply(self._login.judge(refusal)))
 
     def _vrfy(self, argument: str) -> None:
         if not argument:
@@ -561,7 +517,7 @@ class SmtpServer:
             utf8 = "SMTPUTF8" in self._envelope.parameters
             name = "LMTP" if self._profile.lmtp else ("SMTP" if utf8 else "ESMTP")
             protocol = ("UTF8" if utf8 else "") + name + ("S" if self.tls else "")
-            protocol += "A" if self._authenticated else ""
+            protocol += "A" if self._login.authenticated else ""
         return MessageStart(self._envelope, self._hello, protocol)
 
     # The end of content is looked at in a step of its own, when the owner has seen
