@@ -248,22 +248,23 @@ class Outbox(Service):
             self._begin(self._see())
 
     async def _see(self) -> None:
-        pause: float | None = _REST
+        then: int | None = self._now() + int(_REST * 1000)
         try:
             while self._look_again and self.running:
                 self._look_again = False
-                pause = await self._start_attempts()
+                then = await self._start_attempts()
         except Exception as error:
             self._warn(error, "The outbox cannot see what is due", "")
         finally:
             self._looking = False
         if self._next_look is not None and self._next_look.active():
             self._next_look.cancel()
-        if pause is not None and self.running:
+        if then is not None and self.running:
+            pause = max(0, then - self._now()) / 1000
             self._next_look = self._clock.callLater(pause, self._look)
 
-    async def _start_attempts(self) -> float | None:
-        """Begin what is due, as much as may be; seconds until there is more, if that is known."""
+    async def _start_attempts(self) -> int | None:
+        """Begin what is due, as much as may be; the time when there is more, if that is known."""
         now, most = self._now(), self._settings.concurrency
         under_way = Counter(destination for _, destination in self._attempts)
         busy = [d for d, count in under_way.items() if count >= self._handover.at_once(d)]
@@ -280,8 +281,8 @@ class Outbox(Service):
                 under_way[destination] += 1
                 self._attempts.add(attempt)
                 self._begin(self._attempt(*attempt))
-        later: int | None = await self._run(Ledger.next_due, now)
-        return None if later is None else max(0.0, (later - now) / 1000)
+        then: int | None = await self._run(Ledger.next_due, now)
+        return then
 
     async def _attempt(self, message_id: str, destination: str) -> None:
         try:

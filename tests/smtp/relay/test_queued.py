@@ -1,0 +1,213 @@
+"""Mail in the queue for servers that are well or not: when it is tried, and what is told."""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest_twisted
+from attrs import define
+from pytest_twisted import ensureDeferred
+from twisted.internet import reactor
+from twisted.internet.task import Clock
+
+from mailhive.model.envelope import Envelope
+from mailhive.model.ids import random_id
+from mailhive.model.outbound import OutboundMessage
+from mailhive.model.principal import Principal
+from mailhive.queue.local import LocalTransport
+from mailhive.queue.outbox import Outbox
+from mailhive.queue.reports import Reporter
+from mailhive.queue.schedule import PAUSES
+from mailhive.testing.conformance.outbox import Notes, turn, until
+from mailhive.testing.smtp_peer import CLOSE, HANG, SmtpPeer
+
+DAY = 86_400
+WAITING = ("queued", "250 2.0.0 Accepted, on its way")
+ACCEPTED = ("unknown", "250 2.0.0 Accepted")
+GREYLISTED = ("queued", "450 4.7.1 Greylisted")
+DOWN = ("queued", "451 4.4.1 Connection refused")
+DROPPED = ("queued", "451 4.4.2 ")
+UNGREETED = ("queued", "451 4.4.1 ")
+
+
+@define(eq=False)
+class Queue:
+    """What alice sends; `peers` are servers by the domain that they take mail for."""
+
+    peers: Mapping[str, SmtpPeer]
+    clock: Clock
+    notes: Notes
+    outbox: Outbox
+    alice: Any
+    blobs: Any
+
+    async def submit(self, *domains: str) -> str:
+        """The id of a message to a recipient in each domain."""
+        recipients = tuple(f"x@{domain}" for domain in domains)
+        with self.blobs.hold():
+            writer = self.blobs.open_writer()
+            writer.write(b"Subject: queued\r\n\r\nHello\r\n")
+            envelope = Envelope("alice@here.example", recipients)
+            message = OutboundMessage(random_id("S"), envelope, await writer.commit(), 0, "a")
+            await self.outbox.submit(message)
+        found: str = message.id
+        return found
+
+    def status(self, message_id: str) -> dict[str, tuple[str, str]]:
+        """delivered and smtpReply by domain, as the EmailSubmission was told last."""
+        told = [status for status in self.notes.told if status.message.id == message_id]
+        recipients = told[-1].recipients if told else ()
+        return {r.address.partition("@")[2]: (r.delivered, r.reply) for r in recipients}
+
+    async def says(self, message_id: str, wanted: dict[str, tuple[str, str]]) -> None:
+        """Wait until the EmailSubmission says this; of replies it is the beginning."""
+
+        def does() -> bool:
+            said = self.status(message_id)
+            return bool(said) and all(
+                said[domain][0] == delivered and said[domain][1].startswith(reply)
+                for domain, (delivered, reply) in wanted.items()
+            )
+
+        await until(does)
+
+    def attempts(self, domain: str) -> int:
+        lines = [line for lines in self.peers[domain].commands for line in lines]
+        return sum(line.startswith("MAIL") for line in lines)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time go by, and what is due then begin."""
+        await until(self.clock.getDelayedCalls)
+        self.clock.advance(seconds)
+        for _ in range(5):
+            await self.outbox.status("")
+            await turn()
+
+    async def reports(self, count: int) -> str:
+        """What alice was told, once it is of so many recipients."""
+        told = ""
+        while told.count("Action: ") < count:
+            await turn()
+            ids = (await self.alice.call("Email/query"))["ids"]
+            emails = await self.alice.call("Email/get", ids=ids, properties=["blobId"])
+            blobs = [email["blobId"] for email in emails["list"]]
+            told = "".join([(await self.blobs.read(b, 0, 100_000)).decode() for b in blobs])
+        assert told.count("Action: ") == count
+        return told
+
+
+@pytest_twisted.async_yield_fixture
+async def queue(
+    tmp_path: Path, stores: Any, names: Any, peers: Any, relay: Any
+) -> AsyncIterator[Any]:
+    started: list[Outbox] = []
+
+    async def start(**servers: SmtpPeer) -> Queue:
+        port = await peers(*servers.values())
+        hosts = [f"127.0.0.{number}" for number in range(1, len(servers) + 1)]
+        names.records = {
+            f"{name}.example": {"A": [host]}
+            for name, host in zip([*servers, "down"], [*hosts, "127.0.0.99"], strict=True)
+        }
+        made = Queue(
+            {f"{name}.example": peer for name, peer in servers.items()},
+            Clock(),
+            Notes(),
+            None,  # type: ignore[arg-type]
+            await stores.user(Principal("alice", emails=("alice@here.example",))),
+            stores.blob_store,
+        )
+        made.outbox = Outbox(
+            tmp_path / "queued.sqlite",
+            made.notes,
+            reactor,
+            made.clock,
+            reporter=Reporter(stores.blob_store, "here.example"),
+        )
+        made.outbox.add_transport(
+            LocalTransport(stores.directory, stores.delivery, stores.blob_store)
+        )
+        made.outbox.add_transport(relay(port=port).transport)
+        made.outbox.startService()
+        started.append(made.outbox)
+        return made
+
+    yield start
+    for outbox in started:
+        await outbox.stopService()
+
+
+@ensureDeferred
+async def test_each_destination_on_its_own(queue: Any) -> None:
+    it = await queue(
+        hangs=SmtpPeer(replies={"GREETING": [HANG]}),
+        stalls=SmtpPeer(replies={"END": [HANG]}),
+        greylists=SmtpPeer(replies={"RCPT": ["450 4.7.1 Greylisted"]}),
+        refuses=SmtpPeer(replies={"RCPT": ["550 5.1.1 Nobody"]}),
+        drops=SmtpPeer(replies={"DATA": [CLOSE]}),
+        well=SmtpPeer(),
+    )
+    sent = await it.submit("down.example", *it.peers)
+    await it.says(
+        sent,
+        {
+            "well.example": ACCEPTED,
+            "refuses.example": ("no", "550 5.1.1 Nobody"),
+            "greylists.example": GREYLISTED,
+            "drops.example": DROPPED,
+            "down.example": DOWN,
+            # These have said nothing yet, and hold up nobody.
+            "hangs.example": WAITING,
+            "stalls.example": WAITING,
+        },
+    )
+    await it.submit("well.example")
+    await until(lambda: len(it.peers["well.example"].messages) == 2)
+    report = await it.reports(1)
+    assert "Final-Recipient: rfc822;x@refuses.example" in report
+    assert "smtp; 550 5.1.1 Nobody" in report and "greylists.example" not in report
+
+    # A minute later the rest are tried again, those that hang as soon as they have let go.
+    await it.pass_time(50)
+    assert it.attempts("greylists.example") == it.attempts("drops.example") == 1
+    await it.pass_time(20)
+    await it.says(sent, {"greylists.example": ACCEPTED, "drops.example": ACCEPTED})
+    for domain in ("hangs.example", "stalls.example"):
+        await until(lambda: len(it.peers[domain].connections) == 1)  # noqa: B023
+        it.peers[domain].connections[0].transport.abortConnection()
+    await it.says(sent, {"hangs.example": UNGREETED, "stalls.example": DROPPED})
+    await it.pass_time(70)
+    await it.says(sent, {"hangs.example": ACCEPTED, "stalls.example": ACCEPTED})
+    # Nobody can tell whether a message counts whose end was not answered (RFC 1047); who asks
+    # for one though no recipient was good gets an empty one (RFC 2920 §3.1).
+    copies = {domain: sum(map(bool, peer.messages)) for domain, peer in it.peers.items()}
+    assert copies == {
+        "hangs.example": 1,
+        "stalls.example": 2,
+        "greylists.example": 1,
+        "refuses.example": 0,
+        "drops.example": 1,
+        "well.example": 2,
+    }
+    await it.reports(1)
+
+
+@ensureDeferred
+async def test_a_destination_that_stays_down(queue: Any) -> None:
+    it = await queue(busy=SmtpPeer(replies={"MAIL": ["451 4.3.0 Busy"] * 100}))
+    sent = await it.submit("down.example", "busy.example")
+    await it.says(sent, {"busy.example": ("queued", "451 4.3.0 Busy"), "down.example": DOWN})
+    for number, pause in enumerate(PAUSES, 1):
+        assert it.attempts("busy.example") == number
+        await it.pass_time(pause * 0.89)
+        assert it.attempts("busy.example") == number
+        await it.pass_time(pause * 0.22)
+        await until(lambda: it.attempts("busy.example") > number)  # noqa: B023
+    assert (await it.reports(2)).count("Action: delayed") == 2
+    await it.pass_time(5 * DAY)
+    given_up = "550 5.4.7 Given up after 5 days: "
+    ends = {"busy.example": f"{given_up}451 4.3.0 Busy", "down.example": given_up + DOWN[1]}
+    await it.says(sent, {domain: ("no", reply) for domain, reply in ends.items()})
+    assert (await it.reports(4)).count("Action: failed") == 2
+    while await it.outbox.status(sent) is not None:
+        await turn()
