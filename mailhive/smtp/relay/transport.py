@@ -267,4 +267,5 @@ def _most_recipients(session: Session) -> int:
 
 def _said(error: Exception) -> str:
     text = str(error)
-    return text.partition(": ")[2].rstrip(".") or text if isinstance(error, ConnectError) else text
+    # What Twisted says ends with what the system says: "…: 111: Connection refused."
+    return text.rpartition(": ")[2].rstrip(".") if isinstance(error, ConnectError) else text
