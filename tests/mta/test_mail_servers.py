@@ -117,8 +117,10 @@ async def test_a_message_goes_out(world: Any, by: str) -> None:
     got = await world.arrived(f"Subject: out by {by}".encode())
     assert got.endswith(b"\r\n" + raw)
     assert set(world.recipients("alice@example.org")) >= set(recipients)
+    # RFC 3848.  OpenSMTPD 6 offers STARTTLS and with OpenSSL 3 fails at it, so it gets its mail
+    # without.
     if by == "postfix":
-        assert b"with ESMTPS" in got  # RFC 3848
+        assert b"with ESMTPS" in got
 
 
 @BOTH
@@ -158,3 +160,15 @@ async def test_a_message_goes_out_with_utf_8(world: Any) -> None:
     assert delivered == "no" and reply.startswith("553 5.6.7 ")
     report = (await sender.message(subject="Undelivered")).decode()
     assert unable in report and able not in report.partition("message/")[0]
+
+
+@ensureDeferred
+async def test_a_report_of_success_comes_back(world: Any) -> None:
+    sender, to = world.user("u3"), "confirmed@postfix.example"
+    wanted = {"RET": "HDRS", "ENVID": "QQ314159"}
+    sent = await sender.submit(letter("confirm", by="u3"), {to: {"NOTIFY": "SUCCESS"}}, wanted)
+    assert (await sender.settled(sent))[to][0] == "unknown"
+    report = (await sender.message(subject="Successful")).decode()
+    assert report.startswith("Return-Path: <>\r\n")
+    assert "Original-Envelope-Id: QQ314159" in report and "Action: relayed" in report
+    assert f"Final-Recipient: rfc822; {to}" in report
