@@ -19,6 +19,9 @@ DEFAULT_MAILBOXES = (
     ("Trash", "trash", 60),
 )
 
+#: The record of what the members of a group were allowed when the account was last furnished.
+_RIGHTS = "MembersRights"
+
 
 @define
 class Accounts:
@@ -26,11 +29,12 @@ class Accounts:
 
     An account that was made but not furnished, because the daemon stopped in
     between, is furnished when it is next asked for; so is one whose owner got
-    another address.
+    another address, or gave its members other rights.
     """
 
     store: Any  # IMailStore
-    _furnished: dict[str, tuple[str, ...]] = field(factory=dict)  # account id to addresses
+    #: Account id to what it was furnished for.
+    _furnished: dict[str, tuple[tuple[str, ...], str]] = field(factory=dict)
 
     async def find(self, owner: Principal) -> str | None:
         """The account id of a principal, if it has an account."""
@@ -48,14 +52,28 @@ class Accounts:
         return account_id
 
     async def _furnish(self, account_id: str, owner: Principal) -> None:
-        if self._furnished.get(account_id) != owner.emails:
+        wanted = (owner.emails, owner.members_may)
+        if self._furnished.get(account_id) != wanted:
             await self.store.write(account_id, _add_defaults, owner)
-            self._furnished[account_id] = owner.emails
+            self._furnished[account_id] = wanted
 
 
 def _add_defaults(writer: Any, owner: Principal) -> None:
     _add_default_mailboxes(writer, owner)
     add_default_identities(writer, owner)
+    _note_rights(writer, owner)
+
+
+def _note_rights(writer: Any, owner: Principal) -> None:
+    """Count every Mailbox as changed when other things may be done to it: see its `myRights`."""
+    given = {"membersMay": owner.members_may}
+    noted = next(iter(writer.records(_RIGHTS).values()), None)
+    if noted is None:
+        writer.create_record(_RIGHTS, given)
+    elif noted.data != given:
+        writer.update_record(_RIGHTS, noted.id, given)
+        for mailbox in writer.records("Mailbox").values():
+            writer.update_record("Mailbox", mailbox.id, mailbox.data)
 
 
 def _add_default_mailboxes(writer: Any, owner: Principal) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 
 from mailhive.errors import MailhiveError
 from mailhive.jmap.errors import RequestError
@@ -198,3 +199,21 @@ async def test_an_upload_is_its_uploaders_until_something_refers_to_it(
     made = await team.call("Email/import", emails={"e": {"blobId": blob_id, "mailboxIds": inbox}})
     assert made["created"]
     assert (await hers.download(blob_id)).startswith(b"Subject")
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_state_of_mailboxes_tells_of_rights(
+    stores: LocalStores, alice: LocalUser
+) -> None:
+    """What `myRights` says has changed (RFC 8620 §5.1)."""
+    team = (await alice.shared("team")).account_id
+    before = await alice.call("Mailbox/get", accountId=team)
+    assert all(mailbox["myRights"]["maySetKeywords"] for mailbox in before["list"])
+    stores.directory.put(evolve(TEAM, members_may="read"))
+    after = await alice.call("Mailbox/get", accountId=team)
+    assert not any(mailbox["myRights"]["maySetKeywords"] for mailbox in after["list"])
+    changes = await alice.call("Mailbox/changes", accountId=team, sinceState=before["state"])
+    assert set(changes["updated"]) == {mailbox["id"] for mailbox in after["list"]}
+    assert changes["newState"] == after["state"] != before["state"]
+    # And it settles.
+    assert (await alice.call("Mailbox/get", accountId=team))["state"] == after["state"]
