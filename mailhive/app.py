@@ -52,6 +52,7 @@ from mailhive.queue.reports import Reporter
 from mailhive.registry import provider
 from mailhive.reload import Reloads
 from mailhive.smtp.relay.exchangers import Exchangers
+from mailhive.smtp.relay.mta_sts import MtaSts
 from mailhive.smtp.relay.routes import Routes
 from mailhive.smtp.relay.signing import Signer, read_keys
 from mailhive.smtp.relay.transport import RelayTransport
@@ -261,7 +262,7 @@ def _services(
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
     resolver = name_resolver(settings.server.resolvers, reactor)
     if settings.relay.enabled:
-        relay = _relay(settings, blobs, reactor, offload, reloads, resolver)
+        relay = _relay(settings, blobs, reactor, offload, reloads, resolver, parent)
         relay.setServiceParent(parent)
         outbox.add_transport(relay)
     hub = PushHub(mail_store, registry.push_types, reactor)
@@ -340,9 +341,16 @@ def _relay(
     offload: Offload,
     reloads: Reloads,
     resolver: Any,
+    parent: MultiService,
 ) -> RelayTransport:
     hostname = settings.server.hostname
-    routes = Routes(settings.relay, Exchangers(resolver, hostname))
+    mta_sts = None
+    if settings.relay.mta_sts:
+        path = settings.server.data_dir / "mta-sts.sqlite"
+        # RFC 8461 §3.3 has a minute for it.
+        mta_sts = MtaSts(path, resolver, Fetcher(reactor, guard=Guard(), timeout=60.0), reactor)
+        mta_sts.setServiceParent(parent)
+    routes = Routes(settings.relay, Exchangers(resolver, hostname), mta_sts)
     signer = Signer(blobs, offload, reactor, read_keys(settings.dkim))
     reloads.add(lambda changed: signer.prepare(changed.dkim), "dkim")
     return RelayTransport(routes, blobs, hostname, reactor, signer)

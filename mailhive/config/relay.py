@@ -102,5 +102,12 @@ class RelaySettings:
         validator=lasts("1s"),
         metadata=doc("How long a server has to take a connection before the next one is tried."),
     )
+    mta_sts: bool = field(
+        default=True,
+        metadata=doc(
+            "Are domains asked for their MTA-STS policy (RFC 8461)? Mail to one that enforces its "
+            "own goes to the servers it names only, over TLS with a valid certificate."
+        ),
+    )
     ipv6: bool = field(default=True, metadata=doc("Are servers reached by IPv6 too?"))
     route: dict[str, RouteSettings] = field(factory=dict, validator=_route_names, metadata=doc(""))

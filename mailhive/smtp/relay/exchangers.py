@@ -18,6 +18,8 @@ __all__ = ["Exchangers", "NoMail"]
 NO_SUCH_DOMAIN = SmtpReply(550, "5.1.2", "There is no such domain")
 NO_ADDRESS = SmtpReply(550, "5.1.2", "The domain has no host that takes mail")
 NULL_MX = SmtpReply(556, "5.1.10", "The domain takes no mail")  # RFC 7505 §5
+# Perhaps a new policy is on its way (RFC 8461 §5.1).
+UNFIT = SmtpReply(451, "4.7.5", "No server of the domain fits its MTA-STS policy")
 LOOP = SmtpReply(554, "5.4.6", "Mail for the domain comes back to this server")
 
 

@@ -17,7 +17,7 @@ from twisted.internet.ssl import (
 
 from mailhive.config.relay import RelaySettings, RouteSettings
 from mailhive.smtp.relay.connection import AnyCertificate
-from mailhive.smtp.relay.exchangers import NO_ADDRESS, Exchangers, NoMail
+from mailhive.smtp.relay.exchangers import NO_ADDRESS, UNFIT, Exchangers, NoMail
 
 __all__ = ["Routes", "Security", "Target"]
 
@@ -51,11 +51,14 @@ class Target:
 
 @define(eq=False, slots=False)
 class Routes:
-    """`settings` choose; where they say nothing, the DNS does."""
+    """`settings` choose; where they say nothing, the DNS does, and the domain's own policy.
+
+    Without `mta_sts` nobody asks for that.
+    """
 
     settings: RelaySettings
     exchangers: Exchangers
-
+    mta_sts: Any = None  # MtaSts
     _trusts: dict[str, Any] = Factory(dict)
 
     @cached_property
@@ -89,6 +92,13 @@ class Routes:
         else:
             port, security, trust, login = self.settings.port, Security.OPPORTUNISTIC, None, None
             hosts = (domain,) if domain[:1] == "[" else await self.exchangers.hosts(domain)
+            policy = None if self.mta_sts is None else await self.mta_sts.policy(domain)
+            if policy is not None and policy.mode == "enforce":
+                # RFC 8461 §4, §5: only these, and only if they prove to be who they are.
+                hosts = [host for host in hosts if policy.allows(host)]
+                security = Security.STARTTLS
+                if not hosts:
+                    raise NoMail(UNFIT)
         for host in hosts:
             for address in await self._addresses(host):
                 found = True
