@@ -12,11 +12,17 @@ from base64 import b64encode
 
 import pytest
 from argon2 import PasswordHasher
+from attrs import define
 
 from mailhive.testing.database_servers import PostgresqlServer
-from mailhive.testing.process import DaemonProcess
+from mailhive.testing.process import DaemonProcess, free_port
 
 CONFIG = """
+[server.listener."submission"]
+bind = "127.0.0.1:{submission}"
+protocol = "submission"
+auth-in-clear = true
+
 [domain."partner.example"]
 directory = "partners"
 
@@ -53,9 +59,28 @@ def database():
 
 @pytest.fixture
 def daemon(tmp_path, database):
-    extra = CONFIG.format(port=database.port)
-    with DaemonProcess(tmp_path, extra=extra) as daemon:
+    with started(tmp_path, database) as daemon:
         yield daemon
+
+
+@define
+class Daemon(DaemonProcess):
+    submission_port: int = 0
+
+
+def started(directory, database):
+    port = free_port()
+    extra = CONFIG.format(port=database.port, submission=port)
+    return Daemon(directory, extra=extra, submission_port=port)
+
+
+def submission_login(daemon, user, password):
+    """The code that a mail program gets for its login."""
+    with smtplib.SMTP("127.0.0.1", daemon.submission_port, timeout=20) as client:
+        try:
+            return client.login(user, password)[0]
+        except smtplib.SMTPAuthenticationError as error:
+            return error.smtp_code
 
 
 def login(daemon, user, password):
@@ -85,6 +110,7 @@ def is_well(daemon):
     return (
         login(daemon, "carol@partner.example", "carols") == 200
         and login(daemon, "carol@partner.example", "wrong") == 401
+        and submission_login(daemon, "carol@partner.example", "carols") == 235
         and recipients(daemon, *ADDRESSES) == [250, 250, 550]
     )
 
@@ -95,6 +121,8 @@ def is_broken_for_its_own_users_only(daemon):
     assert login(daemon, "carol@partner.example", "carols") == 503
     assert login(daemon, "carol@partner.example", "wrong") == 503
     assert login(daemon, "alice", "wrong") == 401
+    assert submission_login(daemon, "alice", daemon.users["alice"]) == 235
+    assert submission_login(daemon, "carol@partner.example", "carols") == 454
     return True
 
 
@@ -131,7 +159,7 @@ def test_a_database_that_is_gone(daemon, database):
 
 def test_a_daemon_that_starts_before_its_database(tmp_path, database):
     database.stop()
-    with DaemonProcess(tmp_path, extra=CONFIG.format(port=database.port)) as daemon:
+    with started(tmp_path, database) as daemon:
         assert is_broken_for_its_own_users_only(daemon)
         database.start()
         assert recovers(daemon)
