@@ -16,6 +16,13 @@ class IDelivery(Interface):
         message in octets, if it is known.  `TemporaryFailure` when that cannot be known.
         """
 
+    def keep_sent(principal, blob_id: str):
+        """Put a message that a `Principal` has sent into its Sent mailbox, as read.
+
+        Under the conditions of `deliver`.  `NotFound` if there is no such mailbox,
+        `OverQuota`, or `TemporaryFailure`.
+        """
+
     def deliver(envelope, blob_id: str, junk: bool = False):
         """Deliver the message stored in the blob to every recipient of `envelope`.
 

@@ -87,6 +87,14 @@ class LocalDelivery:
                 usage = await self.accounts.store.read(account_id, _usage)
         return usage + size <= principal.quota
 
+    def keep_sent(self, principal: Principal, blob_id: str) -> Deferred[None]:
+        return ensureDeferred(self._keep_sent(principal, blob_id))
+
+    async def _keep_sent(self, principal: Principal, blob_id: str) -> None:
+        email = await self._turns.run(self._analysed, blob_id)
+        account_id = await self.accounts.ensure(principal)
+        await self.accounts.store.write(account_id, _add_to_sent, email, principal.quota)
+
     def deliver(
         self, envelope: Envelope, blob_id: str, junk: bool = False
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
@@ -206,6 +214,14 @@ def _add_to_junk(writer: Any, email: NewEmail, quota: int | None) -> str:
 
 def _by_role(writer: Any) -> dict[str | None, str]:
     return {record.data["role"]: record.id for record in writer.records("Mailbox").values()}
+
+
+def _add_to_sent(writer: Any, email: NewEmail, quota: int | None) -> None:
+    mailboxes = writer.records("Mailbox").values()
+    sent = next((r.id for r in mailboxes if r.data["role"] == "sent"), None)
+    if sent is None:
+        raise NotFound("there is no Sent mailbox")
+    add_within_quota(writer, email, [sent], ("$seen",), quota)
 
 
 def _usage(reader: Any) -> int:

@@ -17,8 +17,10 @@ _FIELD_OF_CR = re.compile(
 )
 
 
-def outgoing(raw: bytes, trace: bytes, date: bytes, message_id: bytes) -> bytes:
-    """The message to be sent of an Email.
+def outgoing(
+    raw: bytes, trace: bytes, date: bytes, message_id: bytes, *, is_own: bool = False
+) -> bytes:
+    """The message to be sent of an Email; or the sender's own copy, which keeps its Bcc.
 
     Bcc is taken away (RFC 8621 §7.5), as are Resent-Bcc and Return-Path, which
     is for the last host to add (RFC 5321 §4.4).  `trace` goes to its top, and
@@ -31,8 +33,9 @@ def outgoing(raw: bytes, trace: bytes, date: bytes, message_id: bytes) -> bytes:
     block, body = raw[:start], raw[start:]
     # As `parse_fields` reads it: without NULs, and in lines of CR where there is no LF.
     block = block.replace(b"\0", b"")
-    field = _FIELD if b"\n" in block else _FIELD_OF_CR
-    block = field.sub(b"", block)
+    if not is_own:
+        field = _FIELD if b"\n" in block else _FIELD_OF_CR
+        block = field.sub(b"", block)
     headers = Headers(parse_fields(block))
     added = [trace]
     if headers.first("date") is None:

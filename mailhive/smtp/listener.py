@@ -200,7 +200,11 @@ class SubmissionListener:
             auth_in_clear=listener.settings.auth_in_clear,
             max_hold=services.limits.delayed_send,
         )
-        session = partial(SubmissionSession, max_hold=profile.max_hold)
+        session = partial(
+            SubmissionSession,
+            max_hold=profile.max_hold,
+            save_sent=listener.settings.save_sent,
+        )
         return SmtpFactory(_server(name, listener, services, reactor, profile, session))
 
 

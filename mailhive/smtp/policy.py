@@ -120,6 +120,13 @@ class LmtpSettings(SmtpSettings):
 class SubmissionSettings(SmtpSettings):
     """Keys of a listener with `protocol = "submission"`: mail of users (RFC 6409)."""
 
+    save_sent: bool = field(
+        default=False,
+        metadata=doc(
+            "Is a copy of what a user sends put into the Sent mailbox? For mail programs that "
+            "cannot do so themselves."
+        ),
+    )
     auth_in_clear: bool = field(
         default=False,
         metadata=doc(

@@ -57,7 +57,7 @@ class Session:
         self._listener = listener
         self.peer = peer
         self._clock = clock
-        self._log = log
+        self.log = log
         self._writer: Any = None
         self._filter = TraceFilter()
         #: What began the message that is coming in.
@@ -73,7 +73,7 @@ class Session:
         except TemporaryFailure as error:
             reply = server_error(str(error))
         except Exception as error:
-            self._log.failure("{listener}: cannot answer", listener=self._listener)
+            self.log.failure("{listener}: cannot answer", listener=self._listener)
             reply = server_error(repr(error))
         self.abandon()
         return reply
@@ -99,7 +99,7 @@ class Session:
         except TemporaryFailure as error:
             reply = server_error(str(error))
         except Exception as error:
-            self._log.failure("{listener}: cannot write", listener=self._listener)
+            self.log.failure("{listener}: cannot write", listener=self._listener)
             reply = server_error(repr(error))
         else:
             if self._filter.received <= HOP_LIMIT:
@@ -119,7 +119,7 @@ class Session:
         self.abandon()
         start, self.start = self.start, None
         reply = event.reply
-        self._log.emit(
+        self.log.emit(
             LogLevel.warn if reply and reply.whose_fault is Fault.SERVER else LogLevel.info,
             "{peer} {listener} {transaction} from <{mail_from}> to {recipients} {size} octets "
             "{seconds} s: {outcome}",
@@ -149,7 +149,7 @@ class Session:
             return None
         whose_fault = Fault.PEER if refusal.code >= 500 else Fault.NOBODY
         reply = SmtpReply(refusal.code, refusal.enhanced, refusal.text, whose_fault=whose_fault)
-        self._log.info(
+        self.log.info(
             "{listener}: recipient <{recipient}> refused: {reply}",
             listener=self._listener,
             recipient=address,
@@ -214,7 +214,7 @@ class Session:
         try:
             await self._blobs.delete(blob_id)
         except TemporaryFailure as error:
-            self._log.warn(
+            self.log.warn(
                 "{listener}: blob {blob_id} is left to the collector: {cause}",
                 listener=self._listener,
                 blob_id=blob_id,

@@ -4,6 +4,7 @@ A message is answered with 250 once the outbox has it (RFC 5321 §4.5.5); what b
 of its recipients is told by delivery reports.
 """
 
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -44,10 +45,13 @@ _BAD_DATE = peer_error(501, "5.5.4", "HOLDUNTIL takes a date of RFC 3339")
 class SubmissionSession(Session):
     """One connection of a user's mail program."""
 
-    def __init__(self, *, services: Any, max_hold: int, **more: Any) -> None:
+    def __init__(
+        self, *, services: Any, max_hold: int, save_sent: bool = False, **more: Any
+    ) -> None:
         super().__init__(services=services, **more)
         self._services = services
         self._max_hold = max_hold
+        self._save_sent = save_sent
         self._user: Principal | None = None
         self._send_at: int | None = None
 
@@ -160,7 +164,6 @@ class SubmissionSession(Session):
             return refusal
         message_id = random_id("s")
         hostname = self._services.hostname
-        date = format_date_time(now)
         trace = received_header(
             start,
             peer=address_literal(self.peer),
@@ -168,26 +171,42 @@ class SubmissionSession(Session):
             transaction=message_id,
             now=self.now(),
         )
-        sent = await self._services.offload(
-            outgoing,
-            raw,
-            trace,
-            f"Date: {date}\r\n".encode(),
+        missing = (
+            f"Date: {format_date_time(now)}\r\n".encode(),
             f"Message-ID: <{message_id}@{hostname}>\r\n".encode(),
         )
-        writer = blobs.open_writer()
+        sent = await self._services.offload(outgoing, raw, trace, *missing)
+        with blobs.hold():
+            message = OutboundMessage(
+                message_id, start.envelope, await self._stored(sent), now, send_at=self._send_at
+            )
+            await self._services.outbox.submit(message)
+            if self._save_sent:
+                own = partial(outgoing, raw, b"", *missing, is_own=True)
+                await self._keep(user, await self._services.offload(own), message_id)
+        return SmtpReply(250, "2.0.0", f"Accepted as {message_id}")
+
+    async def _stored(self, octets: bytes) -> str:
+        writer = self._services.blobs.open_writer()
         try:
-            writer.write(sent)
+            writer.write(octets)
         except BaseException:
             writer.abort()
             raise
-        with blobs.hold():
-            blob_id = await writer.commit()
-            message = OutboundMessage(
-                message_id, start.envelope, blob_id, now, send_at=self._send_at
+        blob_id: str = await writer.commit()
+        return blob_id
+
+    async def _keep(self, user: Principal, octets: bytes, message_id: str) -> None:
+        """A copy for the user.  The message is on its way, so that no failure takes that back."""
+        try:
+            await self.delivery.keep_sent(user, await self._stored(octets))
+        except MailhiveError as error:
+            self.log.warn(
+                "{id} is not in the Sent mailbox of {account}: {why}",
+                id=message_id,
+                account=user.name,
+                why=str(error),
             )
-            await self._services.outbox.submit(message)
-        return SmtpReply(250, "2.0.0", f"Accepted as {message_id}")
 
     async def _check_authors(self, user: Principal, header: bytes) -> SmtpReply | None:
         """RFC 6409 §6.1: may the user say that the message is from these?"""

@@ -14,6 +14,7 @@ from mailhive.errors import BlobNotFound, TemporaryFailure
 from mailhive.interfaces.blobs import IBlobStore, IBlobWriter
 from mailhive.interfaces.delivery import IDelivery
 from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.model.principal import Principal
 
 __all__ = ["Delivered", "MemoryBlobStore", "MemoryBlobWriter", "MemoryDelivery"]
 
@@ -137,6 +138,7 @@ class MemoryDelivery:
     available: bool = True
     full: frozenset[str] = frozenset()
     delivered: list[Delivered] = field(factory=list)
+    sent: list[tuple[str, str]] = field(factory=list)
 
     def check_recipient(
         self,
@@ -150,6 +152,10 @@ class MemoryDelivery:
         if address.lower() in self.addresses:
             return succeed(None)
         return succeed(RecipientOutcome(address, 550, "5.1.1", "No such recipient here"))
+
+    def keep_sent(self, principal: Principal, blob_id: str) -> Deferred[None]:
+        self.sent.append((principal.name, blob_id))
+        return succeed(None)
 
     def deliver(
         self, envelope: Envelope, blob_id: str, junk: bool = False

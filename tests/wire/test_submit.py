@@ -46,6 +46,7 @@ tls = "implicit"
 bind = "127.0.0.1:{ports.clear}"
 protocol = "submission"
 auth-in-clear = true
+save-sent = true
 """
     users = {"alice": "wonder land", "bob": "builder"}
     with DaemonProcess(
@@ -124,6 +125,23 @@ def test_who_may_be_sent_as(server: Any) -> None:
             smtp.sendmail("alice@example.org", ["nobody@example.org"], TEXT.format(subject="x"))
         # Others are not known here, and their mail waits.
         smtp.sendmail("alice@example.org", ["zoe@far.example"], TEXT.format(subject="far"))
+
+
+def test_the_sent_mailbox_has_a_copy(server: Any, jmap: Callable[..., Any]) -> None:
+    daemon, ports = server
+    with smtplib.SMTP("localhost", ports.clear) as smtp:
+        smtp.login("alice", "wonder land")
+        smtp.sendmail("alice@example.org", ["bob@example.org"], TEXT.format(subject="kept"))
+    alice = jmap(daemon, "alice")
+    sent = next(m["id"] for m in alice.call("Mailbox/get")["list"] if m["role"] == "sent")
+    (email_id,) = alice.call("Email/query", filter={"inMailbox": sent, "subject": "kept"})["ids"]
+    properties = ["keywords", "bcc", "messageId", "blobId"]
+    (email,) = alice.call("Email/get", ids=[email_id], properties=properties)["list"]
+    assert email["keywords"] == {"$seen": True}
+    assert email["bcc"][0]["email"] == "secret@example.org"  # which is the sender's business
+    theirs = message_from_bytes(arrived(jmap(daemon, "bob"), "kept"))
+    assert theirs["Message-ID"] == f"<{email['messageId'][0]}>" and theirs["Bcc"] is None
+    assert message_from_bytes(alice.download(email["blobId"]))["Received"] is None
 
 
 def test_reports(server: Any, jmap: Callable[..., Any]) -> None:
