@@ -106,6 +106,10 @@ class Pusher:
             assert self.reactor.seconds() < deadline, "it does not happen"
             await deferLater(self.reactor, 0.01)
 
+    async def rest(self) -> None:
+        """Wait until what is under way has ended, and is written down."""
+        await self.until(lambda: not any(c._busy for c in self.push._couriers.values()))
+
     def known_to(self, user: LocalUser) -> LocalUser:
         """The user, whose push subscriptions are these, at the time of the clock."""
         api = evolve(user.api, push=self.push, now=lambda: int(self.clock.seconds() * 1000))
