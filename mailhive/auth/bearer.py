@@ -1,6 +1,7 @@
 """The Bearer authentication scheme (RFC 6750), for strategies that take tokens."""
 
 import re
+from abc import ABC, abstractmethod
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
@@ -33,7 +34,7 @@ def invalid_token(why: str) -> AuthenticationFailed:
 
 
 @implementer(IAuthenticationStrategy, IBearerTokens)
-class BearerStrategy:
+class BearerStrategy(ABC):
     """What takes tokens derives from it and says whose they are."""
 
     @property
@@ -41,9 +42,9 @@ class BearerStrategy:
         """None while nobody could have a token."""
         return CHALLENGE
 
+    @abstractmethod
     async def principal_of(self, token: str, peer: str, service: str) -> Principal:
         """Whose token it is; `InvalidToken`, or as `IAuthenticationStrategy.authenticate` fails."""
-        raise NotImplementedError
 
     def authenticate(self, headers: Any, peer: str) -> Deferred[Principal | None]:
         token = bearer_token(headers)

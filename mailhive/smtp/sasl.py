@@ -9,6 +9,7 @@ and then responses until it yields credentials:
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from attrs import field, frozen
@@ -42,7 +43,7 @@ class Token:
 Credentials = Password | Token
 
 
-class Exchange:
+class Exchange(ABC):
     """One attempt; see the module's docstring.
 
     `failure` is what a client of the mechanism is to be told before the refusal, if
@@ -51,8 +52,9 @@ class Exchange:
 
     failure: bytes | None = None
 
+    @abstractmethod
     def step(self, response: bytes | None) -> bytes | Credentials:
-        raise NotImplementedError
+        """Take a response, None if there is none yet; `SaslError` if it is not one."""
 
 
 class _Plain(Exchange):
@@ -99,8 +101,9 @@ class _Bearer(Exchange):
             raise SaslError("no bearer token")
         return Token(token.strip(), user or None)
 
+    @abstractmethod
     def _parsed(self, response: bytes) -> tuple[str, dict[str, str]]:
-        raise NotImplementedError
+        """The user that is named, if one is, and the fields."""
 
 
 class _OAuthBearer(_Bearer):

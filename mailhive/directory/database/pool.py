@@ -116,6 +116,8 @@ class Pool:
     def close(self) -> None:
         """Take no more lookups, let those under way end, close every connection."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             idle, self._idle = self._idle, []
         for connection, _ in idle:
