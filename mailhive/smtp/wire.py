@@ -70,19 +70,18 @@ from mailhive.smtp.commands import (
     parse_mail,
     parse_rcpt,
 )
-from mailhive.smtp.content import Chunk, DotStuffed, Message
+from mailhive.smtp.content import Chunk
 from mailhive.smtp.events import (
     Authenticate,
     Event,
-    MessageData,
     MessageEnd,
-    MessageRefused,
     MessageStart,
     Recipient,
     Sender,
     StartTls,
     TransactionEnd,
 )
+from mailhive.smtp.incoming import Ended, Incoming
 from mailhive.smtp.lines import AUTH_LINE_LIMIT, LINE_LIMIT, LONG_LINE_LIMIT, InputBuffer
 from mailhive.smtp.login import Login
 from mailhive.smtp.replies import SmtpReply, peer_error
@@ -152,9 +151,7 @@ class SmtpServer:
         self._extended = False
         self._phase = _Phase.START
         self._envelope: Envelope | None = None  # there is one while a transaction is open
-        self._message: Message | None = None  # from MessageStart on
-        self._data: DotStuffed | None = None  # reading the content of DATA
-        self._chunk: Chunk | None = None  # reading the content of BDAT
+        self._incoming = Incoming(self._input, profile.size_limit)
         # RFC 5321 §4.2, §4.3.1: the greeting starts with our name, without a status code.
         self._reply(SmtpReply(220, None, f"{profile.hostname} ESMTP"))
 
@@ -192,7 +189,7 @@ class SmtpServer:
     @property
     def receiving(self) -> bool:
         """Is it content, rather than a command, that the peer is to send?"""
-        return self._data is not None or self._chunk is not None
+        return self._incoming.receiving
 
     def answer(self, reply: SmtpReply | tuple[SmtpReply, ...] | None = None) -> None:
         """Answer the question that is open."""
@@ -206,8 +203,7 @@ class SmtpServer:
 
     def refuse(self, reply: SmtpReply) -> None:
         """Find fault with the message that is coming in; the first fault counts."""
-        if self._message is not None and self._message.fault is None:
-            self._message.fault = reply
+        self._incoming.refuse(reply)
 
     def tls_started(self) -> None:
         """From here on, input comes through TLS."""
@@ -263,10 +259,8 @@ class SmtpServer:
 
     def _step(self) -> bool:
         """Do one thing with what is there.  False: more input is needed."""
-        if self._data is not None:
-            return self._read_data(self._data)
-        if self._chunk is not None:
-            return self._read_chunk(self._chunk)
+        if self._incoming.receiving:
+            return self._read_content()
         if self._login.reading:
             return self._read_response()
         if self._draining and self._phase is not _Phase.CHUNKS:
@@ -410,8 +404,7 @@ class SmtpServer:
     def _data_command(self, _: str) -> None:
         def answered(refusal: SmtpReply | None) -> None:
             if refusal is None:
-                self._message = Message(self._profile.size_limit)
-                self._data = DotStuffed()
+                self._incoming.begin_data()
                 self._reply(replies.START_MAIL_INPUT)
             else:
                 self._finish(refusal)
@@ -428,19 +421,18 @@ class SmtpServer:
             return
         chunk = Chunk(command.size, command.last)
         if self._phase is _Phase.CHUNKS:
-            self._chunk = chunk
+            self._incoming.take_chunk(chunk)
         elif self._phase is _Phase.RCPT:
 
             def answered(refusal: SmtpReply | None) -> None:
                 self._phase = _Phase.CHUNKS
-                self._message = Message(self._profile.size_limit, fault=refusal)
-                self._chunk = chunk
+                self._incoming.begin_chunks(chunk, refusal)
 
             self._ask(self._message_start(), answered)
         else:
             # RFC 3030 §2: the octets are discarded before BDAT is refused.
             chunk.refusal = self._out_of_phase(_CHUNK_PHASES)
-            self._chunk = chunk
+            self._incoming.take_chunk(chunk)
 
     def _rset(self, _: str) -> None:
         self._end_transaction(None)
@@ -520,63 +512,23 @@ class SmtpServer:
             protocol += "A" if self._login.authenticated else ""
         return MessageStart(self._envelope, self._hello, protocol)
 
-    # The end of content is looked at in a step of its own, when the owner has seen
-    # all of it and has had its chance to refuse it.
-
-    def _read_data(self, reader: DotStuffed) -> bool:
-        if reader.ended:
-            self._data = None
-            self._message_end()
-            return True
-        if not self._input:
-            return False
-        content, rest = reader.feed(self._input.take())
-        self._input.receive(rest)
-        self._content(content)
-        return True
-
-    def _read_chunk(self, chunk: Chunk) -> bool:
-        if chunk.remaining:
-            if not self._input:
+    def _read_content(self) -> bool:
+        match self._incoming.step():
+            case None:
                 return False
-            content = self._input.take(chunk.remaining)
-            chunk.remaining -= len(content)
-            if chunk.refusal is None:
-                self._content(content)
-            return True
-        self._chunk = None
-        if chunk.refusal is not None:
-            self._reply(chunk.refusal)
-        elif chunk.last:
-            self._message_end()
-        elif self._message is not None and self._message.fault is not None:
-            # RFC 3030 §2: the message has failed; chunks that follow get 503.
-            fault, self._message = self._message.fault, None
-            self._finish(fault)
-        else:
-            self._reply(SmtpReply(250, "2.0.0", f"{chunk.size} octets received"))
+            case Ended(None):
+                self._ask(MessageEnd(), self._finish)
+            case Ended(fault):
+                self._finish(fault)
+            case SmtpReply() as reply:
+                self._reply(reply)
+            case event:
+                self._events.append(event)
         return True
-
-    def _content(self, content: bytes) -> None:
-        message = self._message
-        assert message is not None
-        if not content or message.fault is not None:
-            return
-        fault = message.feed(content)
-        self._events.append(MessageRefused(fault) if fault else MessageData(content))
-
-    def _message_end(self) -> None:
-        message = self._message
-        assert message is not None
-        fault = message.end()
-        if fault is None:
-            self._ask(MessageEnd(), self._finish)
-        else:
-            self._finish(fault)
 
     def _finish(self, reply: SmtpReply | tuple[SmtpReply, ...] | None) -> None:
         answered = reply or replies.MESSAGE_ACCEPTED
-        if not self._profile.lmtp or self._message is None:
+        if not self._profile.lmtp or not self._incoming.has_message:
             assert isinstance(answered, SmtpReply)
             self._end_transaction(answered)
             self._reply(answered)
@@ -594,9 +546,7 @@ class SmtpServer:
             self._events.append(TransactionEnd(self._envelope, reply))
             self._phase = _Phase.READY
         self._envelope = None
-        self._message = None
-        self._data = None
-        self._chunk = None
+        self._incoming.forget()
 
 
 @frozen
