@@ -48,13 +48,13 @@ class FarServer:
     life: int = 0
     taken: list[tuple[str, Copy, int]] = Factory(list)  # token, copy, life
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(
         self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name, session.life = hostname, self.life
         return responses
 
-    async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:
         text = envelope.content.decode()
         transaction, token = TRANSACTION.search(text), SUBJECT.search(text)
         assert transaction and token
