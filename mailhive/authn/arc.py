@@ -2,8 +2,11 @@
 
     verdict = await verify(resolver, message, now=…, offload=…)     (RFC 8617 §5.2)
 
+For long messages that are not to be in memory while the DNS is asked, there are the three
+steps of that: `read_chain`, `keys_of` and `judge`.
+
 A chain that is valid says only that these domains vouch for it, one after the other;
-whether to believe them is for whoever asks.
+whether to believe them is for whoever asks (`authn.trust`).
 """
 
 import re
@@ -11,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
-from attrs import define, frozen
+from attrs import Factory, frozen
 
 from mailhive.authn.canonical import Field, canonical_body, canonical_field, split_message
 from mailhive.authn.dkim_signature import (
@@ -30,7 +33,7 @@ from mailhive.authn.dkim_signature import (
 from mailhive.authn.dns import Resolver
 from mailhive.authn.tags import TagError, parse_tags
 
-__all__ = ["ArcVerdict", "verify"]
+__all__ = ["ArcVerdict", "Chain", "Handler", "judge", "keys_of", "read_chain", "verify"]
 
 _MOST = 50  # RFC 8617 §5.2
 _RESULTS = "arc-authentication-results"
@@ -40,18 +43,27 @@ _INSTANCE = re.compile(rb"[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([1-9][0-9]?)[ \t\r\n]
 
 
 @frozen
+class Handler:
+    """One who sealed, and what it says that it found: the body of an Authentication-Results."""
+
+    domain: str
+    selector: str
+    results: bytes
+
+
+@frozen
 class ArcVerdict:
     """What is found of the chain.
 
-    `result` is none, pass, fail or temperror; `sealers` are the domains that sealed, the
-    last one first, and `results` what the last one says that it found, the body of an
-    Authentication-Results field.  Both are empty unless the chain is valid.
+    `result` is none, pass, fail or temperror; `handlers` those who sealed, the last one
+    first, and `oldest_pass` the number of the first one since whom the message was not
+    changed, 0 if that is so since the very first.  These are there if the chain is valid.
     """
 
     result: str
     why: str = ""
-    sealers: tuple[str, ...] = ()
-    results: bytes = b""
+    handlers: tuple[Handler, ...] = ()
+    oldest_pass: int | None = None
 
 
 @frozen
@@ -60,19 +72,35 @@ class _Seal:
 
     algorithm: str
     domain: str
-    key_name: str
+    selector: str
     validation: str  # none, pass or fail
     octets: bytes
 
+    @property
+    def key_name(self) -> str:
+        return f"{self.selector}._domainkey.{self.domain}"
 
-@define
+
+@frozen
 class _Set:
     """What one handler has added (RFC 8617 §4.2.1)."""
 
-    results: Field
     message: Signature
     seal: _Seal
     fields: tuple[Field, Field, Field]  # in the order in which they are sealed
+
+    @property
+    def handler(self) -> Handler:
+        results = self.fields[0].value.partition(b";")[2].strip()
+        return Handler(self.seal.domain, self.seal.selector, results)
+
+
+@frozen
+class Chain:
+    """The sets of a message in their order, unless `fault` says why they are no chain."""
+
+    sets: tuple[_Set, ...] = ()
+    fault: str = ""
 
 
 async def verify(
@@ -87,44 +115,84 @@ async def verify(
     `now` is in seconds; `offload(function, *arguments)` runs what takes time elsewhere.
     """
     fields, body = split_message(message)
-    try:
-        sets = _sets(fields)
-    except (Unacceptable, TagError) as error:
-        return ArcVerdict("fail", str(error))
-    if not sets:
-        return ArcVerdict("none")
-    names = [each.seal.key_name for each in sets] + [sets[-1].message.key_name]
-    keys = await look_up(resolver, names)
-    verdict: ArcVerdict = await offload(_judge, fields, body, sets, keys, now)
+    chain = read_chain(fields)
+    keys = await keys_of(resolver, chain)
+    verdict: ArcVerdict = await offload(judge, fields, body, chain, keys, now)
     return verdict
 
 
-def _judge(fields: list[Field], body: bytes, sets: list[_Set], keys: Keys, now: int) -> ArcVerdict:
-    last = sets[-1]
+def read_chain(fields: list[Field]) -> Chain:
+    """The chain of a message, so far as can be seen without keys."""
+    try:
+        return Chain(tuple(_sets(fields)))
+    except (Unacceptable, TagError) as error:
+        return Chain(fault=str(error))
+
+
+async def keys_of(resolver: Resolver, chain: Chain) -> Keys:
+    """What is published where the sets say that their keys are."""
+    names = [each.seal.key_name for each in chain.sets]
+    return await look_up(resolver, names + [each.message.key_name for each in chain.sets])
+
+
+def judge(fields: list[Field], body: bytes, chain: Chain, keys: Keys, now: int) -> ArcVerdict:
+    """The verdict, with what was looked up.  Takes time for long messages.
+
+    `chain` was read from the very same `fields`.
+    """
+    if chain.fault:
+        return ArcVerdict("fail", chain.fault)
+    if not chain.sets:
+        return ArcVerdict("none")
+    checker = _Checker(fields, body, keys, now)
     try:
         # RFC 8617 §5.2, step 4: of the message signatures the last one has to be right
-        canonical = canonical_body(body, last.message.body_kind)
-        key = usable_key(keys[last.message.key_name], last.message.algorithm)
-        check(last.message, key, fields, len(canonical), sha256(canonical).digest(), now)
+        checker.check_message(chain.sets[-1])
         # and step 6: every seal
-        for number in range(len(sets), 0, -1):
-            _check_seal(sets[:number], keys)
+        checker.check_seals(chain.sets)
     except Unacceptable as error:
         result = "temperror" if error.result == "temperror" else "fail"
         return ArcVerdict(result, str(error))
-    sealers = tuple(each.seal.domain for each in reversed(sets))
-    return ArcVerdict("pass", "", sealers, last.results.value.partition(b";")[2].strip())
+    handlers = tuple(each.handler for each in reversed(chain.sets))
+    return ArcVerdict("pass", "", handlers, checker.oldest_pass(chain.sets))
 
 
-def _check_seal(sets: list[_Set], keys: Keys) -> None:
-    """Is the seal of the last of these sets right?"""
-    seal = sets[-1].seal
-    key = usable_key(keys[seal.key_name], seal.algorithm)
-    # RFC 8617 §5.1.1: of all sets up to its own, in their order
-    sealed = [field for each in sets for field in each.fields][:-1]
-    signed = b"".join(canonical_field(field.raw, "relaxed") for field in sealed)
-    if not key.verifies(seal.octets, signed + unsigned(sets[-1].fields[-1], "relaxed")):
-        raise Unacceptable("fail", f"seal {len(sets)} is not right")
+@frozen
+class _Checker:
+    fields: list[Field]
+    body: bytes
+    keys: Keys
+    now: int
+    _bodies: dict[str, tuple[int, bytes]] = Factory(dict)
+
+    def check_message(self, each: _Set) -> None:
+        """Is the message as it was when this set was added?"""
+        kind = each.message.body_kind
+        if kind not in self._bodies:
+            canonical = canonical_body(self.body, kind)
+            self._bodies[kind] = len(canonical), sha256(canonical).digest()
+        key = usable_key(self.keys[each.message.key_name], each.message.algorithm)
+        check(each.message, key, self.fields, *self._bodies[kind], self.now)
+
+    def check_seals(self, sets: tuple[_Set, ...]) -> None:
+        # RFC 8617 §5.1.1: each is of all sets up to its own, in their order
+        before = b""
+        for number, each in enumerate(sets, 1):
+            own = [canonical_field(field.raw, "relaxed") for field in each.fields]
+            signed = before + own[0] + own[1] + unsigned(each.fields[-1], "relaxed")
+            key = usable_key(self.keys[each.seal.key_name], each.seal.algorithm)
+            if not key.verifies(each.seal.octets, signed):
+                raise Unacceptable("fail", f"seal {number} is not right")
+            before += b"".join(own)
+
+    def oldest_pass(self, sets: tuple[_Set, ...]) -> int:
+        # RFC 8617 §5.2, step 5
+        for number in range(len(sets) - 1, 0, -1):
+            try:
+                self.check_message(sets[number - 1])
+            except Unacceptable:
+                return number + 1
+        return 0
 
 
 def _sets(fields: list[Field]) -> list[_Set]:
@@ -146,7 +214,7 @@ def _sets(fields: list[Field]) -> list[_Set]:
     sets = []
     for number in range(1, count + 1):
         results, message, seal = (found[name][number] for name in (_RESULTS, _MESSAGE, _SEAL))
-        sets.append(_Set(results, _message(message), _seal(seal), (results, message, seal)))
+        sets.append(_Set(_message(message), _seal(seal), (results, message, seal)))
         wanted = "none" if number == 1 else "pass"
         if sets[-1].seal.validation != wanted:
             raise Unacceptable("fail", f"set {number} does not say that the chain was valid")
@@ -168,11 +236,10 @@ def _seal(field: Field) -> _Seal:
             raise Unacceptable("fail", f"{name}= of a seal is missing")
     if "h" in tags or "bh" in tags:
         raise Unacceptable("fail", "a seal has h= or bh=")
-    domain = named(tags)
     return _Seal(
         algorithm=algorithm_of(tags),
-        domain=domain,
-        key_name=f"{tags['s']}._domainkey.{domain}",
+        domain=named(tags),
+        selector=tags["s"],
         validation=tags["cv"].lower(),
         octets=decoded(tags, "b"),
     )

@@ -68,9 +68,20 @@ def test_no_chain(judged):
 )
 def test_chains(judged, message, sealers):
     verdict = judged(message)
-    assert (verdict.result, verdict.sealers) == ("pass", sealers)
-    assert verdict.results.startswith(sealers[0].encode())
-    assert b"spf=pass" in verdict.results
+    found = tuple((handler.domain, handler.selector) for handler in verdict.handlers)
+    assert (verdict.result, found) == ("pass", tuple((name, "arc") for name in sealers))
+    assert verdict.oldest_pass == 0
+    for handler in verdict.handlers:
+        assert handler.results.startswith(handler.domain.encode())
+        assert b"spf=pass" in handler.results
+
+
+def test_since_when_it_is_unchanged(judged):
+    changed = TWO.replace(b"Subject: x", b"Subject: [list] x")
+    verdict = judged(passed_on(changed, "three.example"))
+    assert (verdict.result, verdict.oldest_pass) == ("pass", 3)
+    both = passed_on(passed_on(changed, "three.example"), "one.example")
+    assert judged(both).oldest_pass == 3
 
 
 def test_later_changes_of_the_message(judged):
