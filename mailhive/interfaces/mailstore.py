@@ -96,6 +96,9 @@ class IMailReader(Interface):
     def records(type_name: str, ids=None):
         """A dict of id to `Record`, of `ids` or of all; unknown ids are left out."""
 
+    def records_by_key(type_name: str, key: str):
+        """A dict of id to `Record` of those that were created with this key, oldest first."""
+
     def mailbox_counts(ids=None):
         """A dict of mailbox id to `MailboxCounts`, exact.
 
@@ -146,14 +149,14 @@ class IMailReader(Interface):
         """The id of an Email whose message is that blob, if there is one."""
 
     def has_blob(blob_id: str, user: str) -> bool:
-        """Does an Email of this account refer to the stored blob, or an upload by this user?
+        """Does an Email or record of this account refer to the blob, or an upload by this user?
 
         What nothing but an upload refers to is its uploader's alone, also in an
         account that several users share (RFC 8620 §6.1).
         """
 
     def blob_ids(after: str, until: str, limit: int):
-        """The ids of the stored blobs that an Email or an upload refers to, page by page.
+        """The ids of the stored blobs that an Email, a record or an upload refers to, page by page.
 
         A tuple of at most `limit`, each once and in ascending order, of those
         greater than `after` and not greater than `until`.
@@ -172,8 +175,11 @@ class IMailReader(Interface):
 class IMailWriter(IMailReader):
     """A reader whose account can be changed.  Reads see the changes made so far."""
 
-    def create_record(type_name: str, data, record_id: str | None = None) -> str:
-        """Store a JSON document as a new object; returns its id."""
+    def create_record(type_name: str, data, record_id: str | None = None, keys=()) -> str:
+        """Store a JSON document as a new object; returns its id.
+
+        `keys` are what `records_by_key` finds it by, for as long as it exists.
+        """
 
     def update_record(type_name: str, record_id: str, data) -> None:
         """Replace the document of an object; `NotFound` if there is none."""
@@ -182,6 +188,12 @@ class IMailWriter(IMailReader):
         """Remove an object; `NotFound` if there is none.
 
         A Mailbox must hold no Email.
+        """
+
+    def refer_to_blob(type_name: str, record_id: str, blob_id: str) -> None:
+        """Have a record refer to a stored blob too, for as long as it exists.
+
+        `NotFound` if there is no such record.  To be called in a hold on the blob store.
         """
 
     def add_email(email, mailbox_ids, keywords):

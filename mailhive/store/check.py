@@ -83,6 +83,10 @@ def _counters(
     yield from _differ(
         "rows of mailbox", {n for (n,) in connection.all("SELECT id FROM mailbox")}, {0, *roles}
     )
+    for table in ("record_key", "record_blob"):
+        attached = {n for (n,) in connection.all(f"SELECT record FROM {table}")}
+        numbers = {n for (n,) in connection.all("SELECT number FROM record")}
+        yield from _differ(f"records of {table}", attached - numbers, set())
     for name, table, column in (
         ("email", "email", "id"),
         ("thread", "thread", "id"),

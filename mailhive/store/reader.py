@@ -111,6 +111,14 @@ class Reader:
             rows = (row for row in found if row is not None)
         return {wire: Record(wire, msgspec.json.decode(data)) for wire, data in rows}
 
+    def records_by_key(self, type_name: str, key: str) -> dict[str, Record]:
+        rows = self.connection.rows(
+            "SELECT id, data FROM record WHERE number IN"
+            " (SELECT record FROM record_key WHERE type = ? AND key = ?) ORDER BY number",
+            (type_name, key),
+        )
+        return {wire: Record(wire, msgspec.json.decode(data)) for wire, data in self.examine(rows)}
+
     def mailbox_counts(self, ids: Iterable[str] | None = None) -> dict[str, MailboxCounts]:
         self.sync()
         columns = "id, total_emails, unread_emails, total_threads, unread_threads"
@@ -223,12 +231,15 @@ class Reader:
         return (
             self.email_with_blob(blob_id) is not None
             or self.connection.row(upload, (blob_id, user)) is not None
+            or self.connection.row("SELECT 1 FROM record_blob WHERE blob = ?", (blob_id,))
+            is not None
         )
 
     def blob_ids(self, after: str, until: str, limit: int) -> tuple[str, ...]:
         rows = self.connection.rows(
             "SELECT blob FROM email WHERE blob > ?1 AND blob <= ?2"
             " UNION SELECT blob FROM upload WHERE blob > ?1 AND blob <= ?2"
+            " UNION SELECT blob FROM record_blob WHERE blob > ?1 AND blob <= ?2"
             " ORDER BY blob LIMIT ?3",
             (after, until, limit),
         )

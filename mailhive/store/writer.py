@@ -81,7 +81,9 @@ class Writer(Reader):
 
     # Records
 
-    def create_record(self, type_name: str, data: Any, record_id: str | None = None) -> str:
+    def create_record(
+        self, type_name: str, data: Any, record_id: str | None = None, keys: Iterable[str] = ()
+    ) -> str:
         """As `IMailWriter` has it.  Only types other than Mailbox can be given an id."""
         number = self._next("record")
         wire = self._record_id(type_name, number, record_id)
@@ -91,6 +93,11 @@ class Writer(Reader):
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (number, type_name, wire, seq, seq, seq, msgspec.json.encode(data)),
         )
+        for key in dict.fromkeys(keys):
+            self.connection.execute(
+                "INSERT INTO record_key (type, key, record) VALUES (?, ?, ?)",
+                (type_name, key, number),
+            )
         if type_name == "Mailbox":
             self.connection.execute("INSERT INTO mailbox (id) VALUES (?)", (number,))
             self._find_trash(number, data)
@@ -115,9 +122,17 @@ class Writer(Reader):
                 raise ValueError(f"Mailbox {record_id} is not empty")
             self.connection.execute("DELETE FROM mailbox WHERE id = ?", (number,))
         self.connection.execute("DELETE FROM record WHERE number = ?", (number,))
+        self.connection.execute("DELETE FROM record_key WHERE record = ?", (number,))
+        self.connection.execute("DELETE FROM record_blob WHERE record = ?", (number,))
         self._log.bury(type_name, record_id, createdseq)
         if type_name == "Mailbox":
             self._find_trash(number, {})
+
+    def refer_to_blob(self, type_name: str, record_id: str, blob_id: str) -> None:
+        number, _ = self._record(type_name, record_id)
+        self.connection.execute(
+            "INSERT OR IGNORE INTO record_blob (blob, record) VALUES (?, ?)", (blob_id, number)
+        )
 
     def _record(self, type_name: str, wire: str) -> tuple[int, int]:
         row = is_id(wire) and self.connection.row(

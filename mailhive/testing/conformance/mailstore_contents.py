@@ -451,6 +451,49 @@ class ContentsConformance:
         ]
 
     @ensureDeferred
+    async def test_what_is_attached_to_records(self, store):
+        account = await store.create_account("alice")
+
+        def create(writer):
+            return [
+                writer.create_record("Thing", {"n": n}, keys=keys)
+                for n, keys in enumerate((("a", "b", "a"), ("b",), ()))
+            ]
+
+        first, second, third = await store.write(account, create)
+
+        def refer(writer):
+            for thing, blob in ((first, "blob1"), (second, "blob1"), (third, "blob2")):
+                writer.refer_to_blob("Thing", thing, blob)
+                writer.refer_to_blob("Thing", thing, blob)
+            with pytest.raises(NotFound):
+                writer.refer_to_blob("Other", first, "blob3")
+
+        await store.write(account, refer)
+
+        def look(reader):
+            return (
+                {key: list(reader.records_by_key("Thing", key)) for key in "abc"},
+                reader.records_by_key("Other", "a"),
+                [reader.has_blob(blob, "ann") for blob in ("blob1", "blob2", "blob3")],
+                reader.blob_ids("", "c", 9),
+            )
+
+        assert await store.read(account, look) == (
+            {"a": [first], "b": [first, second], "c": []},
+            {},
+            [True, True, False],
+            ("blob1", "blob2"),
+        )
+        await store.write(account, lambda w: [w.destroy_record("Thing", t) for t in (first, third)])
+        assert await store.read(account, look) == (
+            {"a": [], "b": [second], "c": []},
+            {},
+            [True, False, False],
+            ("blob1",),
+        )
+
+    @ensureDeferred
     async def test_notes_hold_for_their_time(self, store):
         account = await store.create_account("alice")
         modseq = await store.read(account, lambda r: r.modseq)
