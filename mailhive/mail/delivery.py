@@ -176,20 +176,21 @@ class LocalDelivery:
 
 
 async def deliver_each(
-    delivery: Any, envelope: Envelope, blob_id: str
+    delivery: Any, envelope: Envelope, blob_id: str, junk: bool = False
 ) -> tuple[RecipientOutcome, ...]:
     """`IDelivery.deliver` for a caller who can tell of each recipient by itself.
 
     To all at once, so that who is reached by two addresses gets it once; that is all or
     nothing, so after a failure to each for itself.
     """
-    together: tuple[RecipientOutcome, ...] = await delivery.deliver(envelope, blob_id)
+    together: tuple[RecipientOutcome, ...] = await delivery.deliver(envelope, blob_id, junk)
     if len(envelope.recipients) == 1 or any(outcome.code < 400 for outcome in together):
         return together
     outcomes = []
     for address, failed in zip(envelope.recipients, together, strict=True):
         try:
-            (outcome,) = await delivery.deliver(evolve(envelope, recipients=(address,)), blob_id)
+            alone = evolve(envelope, recipients=(address,))
+            (outcome,) = await delivery.deliver(alone, blob_id, junk)
         except TemporaryFailure:
             outcome = failed
         outcomes.append(outcome)

@@ -8,7 +8,9 @@ from mailhive.smtp.sasl import Credentials
 
 __all__ = [
     "Authenticate",
+    "Connected",
     "Event",
+    "Hello",
     "MessageData",
     "MessageEnd",
     "MessageRefused",
@@ -28,8 +30,20 @@ class Authenticate:
 
 
 @frozen
+class Connected:
+    """A client is there.  To be answered: None greets it, a reply turns it away."""
+
+
+@frozen
+class Hello:
+    """EHLO, HELO or LHLO.  To be answered: None greets back, a reply refuses the name."""
+
+    name: str
+
+
+@frozen
 class Sender:
-    """MAIL of a submission.  To be answered: None accepts it, a reply refuses it."""
+    """MAIL.  To be answered: None accepts it, a reply refuses it."""
 
     address: str
     parameters: dict[str, str | None]
@@ -103,6 +117,8 @@ class StartTls:
 
 Event = (
     Authenticate
+    | Connected
+    | Hello
     | Sender
     | Recipient
     | MessageStart

@@ -1,7 +1,7 @@
 """The `smtp`, `submission` and `lmtp` listeners: their connections, how many, their end."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any
@@ -16,9 +16,10 @@ from zope.interface import implementer
 from mailhive.interfaces.listener import IListenerFactory
 from mailhive.registry import Provider
 from mailhive.smtp import replies
+from mailhive.smtp.checks import CheckFactory
+from mailhive.smtp.judging.check import JudgeCheck
 from mailhive.smtp.judging.judge import Judge
 from mailhive.smtp.judging.lookups import Lookups
-from mailhive.smtp.judging.session import JudgedSession
 from mailhive.smtp.policy import LmtpSettings, MxSettings, SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
 from mailhive.smtp.replies import SmtpReply
@@ -158,18 +159,13 @@ class SmtpListener:
 
     def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> SmtpFactory:
         """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
+        settings: MxSettings = listener.settings
+        checks: list[CheckFactory] = []
+        if settings.judge:
+            judge = Judge(Lookups(services.resolver), services.hostname, services.offload, reactor)
+            checks.append(partial(JudgeCheck.of, judge=judge, settings=settings))
         profile = _profile(listener, services)
-        session: Callable[..., Session] = Session
-        if listener.settings.judge:
-            session = partial(
-                JudgedSession,
-                judge=Judge(
-                    Lookups(services.resolver), services.hostname, services.offload, reactor
-                ),
-                settings=listener.settings,
-                directory=services.config.server.data_dir,
-            )
-        return SmtpFactory(_server(name, listener, services, reactor, profile, session))
+        return SmtpFactory(_server(name, listener, services, reactor, profile, Session, checks))
 
 
 @implementer(IListenerFactory)
@@ -230,16 +226,17 @@ def _server(
     reactor: Any,
     profile: Profile,
     session: Callable[..., Session],
+    checks: Sequence[CheckFactory] = (),
 ) -> Server:
     return Server(
         name=name,
-        profile=profile,
+        profile=evolve(profile, checked=bool(checks)),
         settings=listener.settings,
         services=services,
         reactor=reactor,
         implicit_tls=listener.tls == "implicit",
         context_factory=listener.context_factory,
-        session=session,
+        session=partial(session, checks=checks),
     )
 
 

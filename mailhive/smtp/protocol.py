@@ -22,18 +22,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailhive.smtp import replies
-from mailhive.smtp.events import (
-    Authenticate,
-    Event,
-    MessageData,
-    MessageEnd,
-    MessageRefused,
-    MessageStart,
-    Recipient,
-    Sender,
-    StartTls,
-    TransactionEnd,
-)
+from mailhive.smtp.checks import Encryption
+from mailhive.smtp.events import Event, MessageData, MessageRefused, StartTls, TransactionEnd
 from mailhive.smtp.policy import SmtpSettings
 from mailhive.smtp.session import Answer, Session
 from mailhive.smtp.trace import address_literal
@@ -110,6 +100,8 @@ class SmtpProtocol(Protocol):
             peer=peer,
             clock=server.reactor,
             log=_log,
+            port=getattr(self.transport.getPeer(), "port", 0),
+            encryption=self._encryption,
         )
         if self._wiretap:
             self._tap = Tap(server.name, peer, self._session.connection)
@@ -148,6 +140,7 @@ class SmtpProtocol(Protocol):
                 call.cancel()
         self._machine.close()
         self._pump()
+        self._session.disconnected()
         self._when_closed(self)
 
     def drain(self) -> None:
@@ -198,7 +191,7 @@ class SmtpProtocol(Protocol):
                 self.transport.unregisterProducer()
                 self.transport.startTLS(self._server.context_factory)
                 self._machine.tls_started()
-            case Authenticate() | Sender() | Recipient() | MessageStart() | MessageEnd():
+            case _:  # a question
                 answer = Deferred.fromCoroutine(self._session.answer(event))
                 answer.addCallback(self._answered)
                 answer.addErrback(self._broken)
@@ -269,6 +262,14 @@ class SmtpProtocol(Protocol):
             self._set_reading()  # TLS closes in both directions
             self.transport.unregisterProducer()
             self.transport.loseConnection()
+
+    def _encryption(self) -> Encryption | None:
+        if not self._machine.tls:
+            return None
+        tls = self.transport.getHandle()
+        return Encryption(
+            tls.get_protocol_version_name(), tls.get_cipher_name() or "", tls.get_cipher_bits() or 0
+        )
 
 
 def peer_host(address: Any) -> str:

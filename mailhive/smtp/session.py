@@ -2,6 +2,7 @@
 
 A message goes straight into a blob writer, behind its trace header.  After its
 end the blob is made durable, then handed to delivery, and only then answered.
+Where a check reads messages (`smtp/checks.py`), it first waits in a spool for it.
 
 **One reply for all recipients** (RFC 5321 §4.2.5 leaves SMTP no other way):
 250 when every recipient was served; else the first 4yz outcome, which makes the
@@ -14,23 +15,31 @@ open is left to the collector of unreferenced blobs.
 """
 
 import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from twisted.logger import Logger, LogLevel
 
 from mailhive.errors import TemporaryFailure
 from mailhive.mail.delivery import deliver_each
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.smtp import replies
+from mailhive.smtp.checks import Check, CheckFactory, Encryption, HeldMessage, Visit
 from mailhive.smtp.events import (
     Authenticate,
+    Connected,
+    Hello,
     MessageEnd,
     MessageStart,
     Recipient,
     Sender,
     TransactionEnd,
 )
-from mailhive.smtp.replies import Fault, SmtpReply, server_error
+from mailhive.smtp.replies import Fault, SmtpReply, peer_error, server_error
+from mailhive.smtp.sasl import Credentials
+from mailhive.smtp.spool import Spool
 from mailhive.smtp.trace import TraceFilter, address_literal, trace_header
 
 __all__ = ["HOP_LIMIT", "LmtpSession", "Session", "verdict"]
@@ -39,16 +48,31 @@ __all__ = ["HOP_LIMIT", "LmtpSession", "Session", "verdict"]
 HOP_LIMIT = 100
 
 Answer = SmtpReply | tuple[SmtpReply, ...] | None
-Question = Authenticate | Sender | Recipient | MessageStart | MessageEnd
+Question = Authenticate | Connected | Hello | Sender | Recipient | MessageStart | MessageEnd
+
+_HEADER_TOO_LONG = peer_error(552, "5.3.4", "The header of the message is too long")
 
 
 class Session:
     """One connection's dealings with `services.blobs` and `services.delivery`.
 
-    `peer` is the client's address, "" if it has none, `clock` an `IReactorTime`.
+    `peer` is the client's address, "" if it has none, and `port` its port, `clock` an
+    `IReactorTime`, `encryption()` what is known of TLS.
     """
 
-    def __init__(self, *, services: Any, listener: str, peer: str, clock: Any, log: Logger):
+    def __init__(
+        self,
+        *,
+        services: Any,
+        listener: str,
+        peer: str,
+        clock: Any,
+        log: Logger,
+        port: int = 0,
+        encryption: Callable[[], Encryption | None] = lambda: None,
+        checks: Sequence[CheckFactory] = (),
+    ) -> None:
+        self.services = services
         self._blobs = services.blobs
         self.delivery = services.delivery
         self._hostname = services.hostname
@@ -58,10 +82,23 @@ class Session:
         self.peer = peer
         self._clock = clock
         self.log = log
+        self.visit = Visit(
+            listener=listener,
+            connection=self.connection,
+            peer=peer,
+            port=port,
+            encryption=encryption,
+        )
+        self._checks = [check for make in checks if (check := make(self.visit)) is not None]
         self._writer: Any = None
+        self._spool: Spool | None = None
         self._filter = TraceFilter()
         #: What began the message that is coming in.
         self.start: MessageStart | None = None
+        #: Whom the client names; checks may have changed those in `start`.
+        self.recipients: tuple[str, ...] = ()
+        #: Is it to go into the mailbox for junk?
+        self.is_junk = False
         self._transaction = ""
         self._size = 0
         self._began = 0.0
@@ -79,23 +116,69 @@ class Session:
         return reply
 
     async def respond(self, question: Question) -> Answer:
-        """Answer a question; what a server does that takes mail in for those who are here."""
+        """Answer a question: first what this role requires, then what the checks say."""
         match question:
+            case Connected():
+                return await self._ask(lambda check: check.connected())
+            case Hello(name):
+                refusal = await self._ask(lambda check: check.greeted(name))
+                if refusal is None:
+                    self.visit.hello = name
+                return refusal
+            case Authenticate(credentials):
+                return await self.log_in(credentials)
+            case Sender(address, parameters):
+                refusal = await self.check_sender(address, parameters)
+                return refusal or await self._begin_transaction(address, parameters)
             case Recipient(address, size):
-                return await self.check(address, size)
+                refusal = await self.check_recipient(address, size)
+                return refusal or await self._ask(lambda check: check.recipient(address))
             case MessageStart():
-                self.begin(question)
-                return None
+                refusal = await self._ask(lambda check: check.content(question))
+                if refusal is None:
+                    self.begin(question)
+                return refusal
             case MessageEnd():
-                return self.verdict(await self._deliver())
-        raise TypeError(question)  # the machine does not ask it in this role
+                return await self._take()
+
+    async def _begin_transaction(
+        self, address: str, parameters: dict[str, str | None]
+    ) -> SmtpReply | None:
+        refusal: SmtpReply | None = replies.OK
+        try:
+            refusal = await self._ask(lambda check: check.sender(address, parameters))
+        finally:
+            if refusal is not None:  # some check may take it for begun
+                self._transaction_ended()
+        return refusal
+
+    async def _ask(
+        self, question: Callable[[Check], Coroutine[Any, Any, SmtpReply | None]]
+    ) -> SmtpReply | None:
+        for check in self._checks:
+            refusal = await question(check)
+            if refusal is not None:
+                return refusal
+        return None
+
+    async def log_in(self, credentials: Credentials) -> SmtpReply | None:
+        """Are these somebody's?  Asked in roles that have AUTH."""
+
+    async def check_sender(
+        self, address: str, parameters: dict[str, str | None]
+    ) -> SmtpReply | None:
+        """May mail be from this address?"""
+
+    async def check_recipient(self, address: str, size: int | None) -> SmtpReply | None:
+        """Is mail to this address taken?"""
+        return await self.check(address, size)
 
     def data(self, data: bytes) -> SmtpReply | None:
         """Take in content.  A reply says that the message cannot be taken.  Raises nothing."""
         if self._writer is None:
             return None
         try:
-            self._write(self._filter.feed(data))
+            self._receive(self._filter.feed(data))
         except TemporaryFailure as error:
             reply = server_error(str(error))
         except Exception as error:
@@ -113,10 +196,23 @@ class Session:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.abort()
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.close()
+
+    def disconnected(self) -> None:
+        """The connection has ended."""
+        for check in self._checks:
+            check.disconnected()
+
+    def _transaction_ended(self) -> None:
+        for check in self._checks:
+            check.transaction_ended()
 
     def end(self, event: TransactionEnd) -> None:
         """A transaction is over: drop what it left and log it."""
         self.abandon()
+        self._transaction_ended()
         start, self.start = self.start, None
         reply = event.reply
         self.log.emit(
@@ -161,12 +257,23 @@ class Session:
     def begin(self, start: MessageStart) -> None:
         """Store what comes from here on, behind what `trace` puts before it."""
         self.start = start
+        self.recipients = start.envelope.recipients
         self._transaction = secrets.token_hex(8)
         self._began = self._clock.seconds()
-        self._size = 0
+        trace = self.trace(start)
+        self._size = len(trace)
         self._filter = TraceFilter()
+        self.is_junk = False
         self._writer = self._blobs.open_writer()
-        self._write(self.trace(start))
+        self._writer.write(trace)
+        if any(check.reads_messages for check in self._checks):
+            self._spool = Spool(self._directory)
+
+    @property
+    def _directory(self) -> Path:
+        """Where long messages wait."""
+        directory: Path = self.services.config.server.data_dir
+        return directory
 
     def trace(self, start: MessageStart) -> bytes:
         """The header fields that go before the message."""
@@ -178,14 +285,51 @@ class Session:
             now=self._began,
         )
 
-    def _write(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         self._size += len(data)
-        self._writer.write(data)
+        (self._spool or self._writer).write(data)
+
+    async def _take(self) -> Answer:
+        """The message is complete: answer for it, unless a check does not let it through."""
+        self._receive(self._filter.flush())
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            try:
+                refusal = await self._show(spool)
+            finally:
+                spool.close()
+            if refusal is not None:
+                self.abandon()
+                return refusal
+        return await self.store()
+
+    async def _show(self, spool: Spool) -> SmtpReply | None:
+        """Show the message to the checks, and write what they let through."""
+        assert self.start is not None
+        header = spool.header()
+        if header is None:
+            return _HEADER_TOO_LONG
+        message = HeldMessage(self.start, spool, header, self.start.envelope)
+        refusal = await self._ask(lambda check: check.message(message))
+        if refusal is not None:
+            return refusal
+        if message.is_discarded or not message.envelope.recipients:
+            return replies.MESSAGE_ACCEPTED
+        self.start = evolve(self.start, envelope=message.envelope)
+        self.is_junk = message.is_junk
+        self._writer.write(message.header)
+        for chunk in spool.rest():
+            self._writer.write(chunk)
+        return None
 
     def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
         """What the client is told of these."""
         assert self.start is not None
         return verdict(self.start.envelope, outcomes)
+
+    async def store(self) -> Answer:
+        """Take in the message that was written."""
+        return self.verdict(await self._deliver())
 
     async def _deliver(self) -> tuple[RecipientOutcome, ...]:
         assert self.start is not None
@@ -199,12 +343,13 @@ class Session:
 
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
         """Have a stored message delivered."""
-        outcomes: tuple[RecipientOutcome, ...] = await self.delivery.deliver(envelope, blob_id)
+        outcomes: tuple[RecipientOutcome, ...] = await self.delivery.deliver(
+            envelope, blob_id, junk=self.is_junk
+        )
         return outcomes
 
     async def commit(self) -> str:
         """Make the message durable; to be called in a hold.  Its blob's id."""
-        self._write(self._filter.flush())
         writer, self._writer = self._writer, None
         blob_id: str = await writer.commit()
         return blob_id
@@ -226,13 +371,11 @@ class LmtpSession(Session):
     """Tells of each recipient by itself (RFC 2033 §4.2)."""
 
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
-        return await deliver_each(self.delivery, envelope, blob_id)
+        return await deliver_each(self.delivery, envelope, blob_id, junk=self.is_junk)
 
     def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
-        return tuple(
-            replies.MESSAGE_ACCEPTED
-            if outcome.code == 250
-            else SmtpReply(
+        told = {
+            outcome.recipient: SmtpReply(
                 outcome.code,
                 outcome.enhanced,
                 outcome.text,
@@ -240,7 +383,10 @@ class LmtpSession(Session):
                 whose_fault=Fault.SERVER if outcome.code < 500 else Fault.NOBODY,
             )
             for outcome in outcomes
-        )
+            if outcome.code != 250
+        }
+        # Those whom a check took off the list have what they are to have.
+        return tuple(told.get(each, replies.MESSAGE_ACCEPTED) for each in self.recipients)
 
 
 def verdict(envelope: Envelope, outcomes: tuple[RecipientOutcome, ...]) -> SmtpReply:

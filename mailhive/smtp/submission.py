@@ -24,10 +24,10 @@ from mailhive.model.outbound import OutboundMessage
 from mailhive.model.principal import Principal
 from mailhive.model.utcdate import parse_date
 from mailhive.smtp import replies
-from mailhive.smtp.events import Authenticate, MessageEnd, MessageStart, Recipient, Sender
+from mailhive.smtp.events import MessageStart
 from mailhive.smtp.replies import SmtpReply, peer_error
 from mailhive.smtp.sasl import Credentials, Password
-from mailhive.smtp.session import Answer, Session
+from mailhive.smtp.session import Session
 from mailhive.smtp.trace import address_literal, received_header
 
 __all__ = ["SubmissionSession"]
@@ -49,28 +49,11 @@ class SubmissionSession(Session):
         self, *, services: Any, max_hold: int, save_sent: bool = False, **more: Any
     ) -> None:
         super().__init__(services=services, **more)
-        self._services = services
         self._max_hold = max_hold
         self._save_sent = save_sent
-        self._user: Principal | None = None
         self._send_at: int | None = None
 
-    async def respond(self, question: Any) -> Answer:
-        match question:
-            case Authenticate(credentials):
-                return await self._log_in(credentials)
-            case Sender(address, parameters):
-                return await self._check_sender(address, parameters)
-            case Recipient(address, size):
-                return await self._check_recipient(address, size)
-            case MessageStart():
-                self.begin(question)
-                return None
-            case MessageEnd():
-                return await self._submit()
-        raise TypeError(question)
-
-    async def _log_in(self, credentials: Credentials) -> SmtpReply | None:
+    async def log_in(self, credentials: Credentials) -> SmtpReply | None:
         try:
             user = await self._principal(credentials)
         except (AuthenticationFailed, NoAccount):
@@ -81,11 +64,11 @@ class SubmissionSession(Session):
             return evolve(replies.TRY_LATER, cause=str(error), whose_fault=replies.Fault.SERVER)
         if user is None or not user.enabled:
             return replies.AUTHENTICATION_FAILED
-        self._user = user
+        self.visit.user = user
         return None
 
     async def _principal(self, credentials: Credentials) -> Principal | None:
-        services = self._services
+        services = self.services
         if isinstance(credentials, Password):
             passwords = Passwords(services.directory, services.throttle)
             return await passwords.principal_of(
@@ -110,16 +93,16 @@ class SubmissionSession(Session):
             raise undecided
         return None
 
-    async def _check_sender(
+    async def check_sender(
         self, address: str, parameters: dict[str, str | None]
     ) -> SmtpReply | None:
-        user = self._user
+        user = self.visit.user
         assert user is not None  # the machine asks for AUTH first
         held = self._hold(parameters)
         if isinstance(held, SmtpReply):
             return held
         self._send_at = held
-        if address and not await may_send_as(self._services.directory, user, address):
+        if address and not await may_send_as(self.services.directory, user, address):
             return replies.NOT_YOUR_ADDRESS
         return None
 
@@ -142,20 +125,20 @@ class SubmissionSession(Session):
             send_at = now + int(seconds or 0) * 1000
         return _HELD_TOO_LONG if send_at > now + self._max_hold * 1000 else send_at
 
-    async def _check_recipient(self, address: str, size: int | None) -> SmtpReply | None:
+    async def check_recipient(self, address: str, size: int | None) -> SmtpReply | None:
         """Of this server's domains those who are there; of others, everybody."""
-        if await self._services.directory.is_local_domain(address.rpartition("@")[2]):
+        if await self.services.directory.is_local_domain(address.rpartition("@")[2]):
             return await self.check(address, size)
         return None
 
     def trace(self, start: MessageStart) -> bytes:  # noqa: ARG002
         return b""  # what is stored first is what the user wrote
 
-    async def _submit(self) -> SmtpReply:
+    async def store(self) -> SmtpReply:
         """The message goes to the outbox as RFC 6409 §8 has it."""
-        start, user = self.start, self._user
+        start, user = self.start, self.visit.user
         assert start is not None and user is not None
-        blobs, now = self._services.blobs, int(self.now() * 1000)
+        blobs, now = self.services.blobs, int(self.now() * 1000)
         with blobs.hold():
             raw_id = await self.commit()
             raw = await blobs.read(raw_id, 0, await blobs.size(raw_id))
@@ -163,7 +146,7 @@ class SubmissionSession(Session):
         if refusal := await self._check_authors(user, raw[:_MOST_HEADER]):
             return refusal
         message_id = random_id("s")
-        hostname = self._services.hostname
+        hostname = self.services.hostname
         trace = received_header(
             start,
             peer=address_literal(self.peer),
@@ -175,19 +158,19 @@ class SubmissionSession(Session):
             f"Date: {format_date_time(now)}\r\n".encode(),
             f"Message-ID: <{message_id}@{hostname}>\r\n".encode(),
         )
-        sent = await self._services.offload(outgoing, raw, trace, *missing)
+        sent = await self.services.offload(outgoing, raw, trace, *missing)
         with blobs.hold():
             message = OutboundMessage(
                 message_id, start.envelope, await self._stored(sent), now, send_at=self._send_at
             )
-            await self._services.outbox.submit(message)
+            await self.services.outbox.submit(message)
             if self._save_sent:
                 own = partial(outgoing, raw, b"", *missing, is_own=True)
-                await self._keep(user, await self._services.offload(own), message_id)
+                await self._keep(user, await self.services.offload(own), message_id)
         return SmtpReply(250, "2.0.0", f"Accepted as {message_id}")
 
     async def _stored(self, octets: bytes) -> str:
-        writer = self._services.blobs.open_writer()
+        writer = self.services.blobs.open_writer()
         try:
             writer.write(octets)
         except BaseException:
@@ -217,7 +200,7 @@ class SubmissionSession(Session):
         if not authors:
             return _NO_AUTHOR
         for author in authors:
-            if not await may_send_as(self._services.directory, user, author):
+            if not await may_send_as(self.services.directory, user, author):
                 return evolve(replies.NOT_YOUR_ADDRESS, cause=f"From {author}")
         return None
 

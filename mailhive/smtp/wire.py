@@ -8,11 +8,11 @@ none, then writes `data_to_send`:
         ...                                   # and machine.answer(reply), now or later
     transport.write(machine.data_to_send())
 
-**Questions.**  Authenticate, Sender, Recipient, MessageStart and MessageEnd are
-questions.  While one is open, `waiting` is true, no event comes and no further
-command is looked at, so replies leave in the order of their commands however long an answer takes
-(RFC 2920 §3.2).  What arrives meanwhile is kept; to bound it, the owner stops
-reading from the peer while `waiting` is true.
+**Questions.**  Authenticate, Recipient, MessageStart and MessageEnd are questions, and with
+`Profile.checked` Connected, Hello and Sender as well.  While one is open, `waiting` is
+true, no event comes and no further command is looked at, so replies leave in the order of
+their commands however long an answer takes (RFC 2920 §3.2).  What arrives meanwhile is
+kept; to bound it, the owner stops reading from the peer while `waiting` is true.
 
 **Phases.**  A command is legal in the phases of its row; in others it is
 refused with 503 (RFC 5321 §4.1.4) and changes nothing.
@@ -28,7 +28,8 @@ refused with 503 (RFC 5321 §4.1.4) and changes nothing.
     AUTH              x                         unchanged, then authenticated
     NOOP VRFY HELP, QUIT: always                unchanged; QUIT closes
 
-MAIL is the phase after MAIL until a recipient is accepted, CHUNKS the one
+REFUSED is the phase of a client that was turned away: QUIT is all it can say
+(RFC 5321 §3.1).  MAIL is the phase after MAIL until a recipient is accepted, CHUNKS the one
 between the chunks of a message.  DATA and BDAT in MAIL get 554, as the sender
 then knows that it is the recipients (RFC 5321 §3.3).
 
@@ -73,7 +74,9 @@ from mailhive.smtp.commands import (
 from mailhive.smtp.content import Chunk
 from mailhive.smtp.events import (
     Authenticate,
+    Connected,
     Event,
+    Hello,
     MessageEnd,
     MessageStart,
     Recipient,
@@ -115,9 +118,11 @@ class Profile:
     lmtp: bool = False
     auth_in_clear: bool = False
     max_hold: int = 0  # seconds that a message may be held back (RFC 4865); 0: not at all
+    checked: bool = False  # are the connection, EHLO and MAIL questions?
 
 
 class _Phase(Enum):
+    REFUSED = auto()
     START = auto()
     READY = auto()
     MAIL = auto()
@@ -153,7 +158,11 @@ class SmtpServer:
         self._envelope: Envelope | None = None  # there is one while a transaction is open
         self._incoming = Incoming(self._input, profile.size_limit)
         # RFC 5321 §4.2, §4.3.1: the greeting starts with our name, without a status code.
-        self._reply(SmtpReply(220, None, f"{profile.hostname} ESMTP"))
+        greeting = SmtpReply(220, None, f"{profile.hostname} ESMTP")
+        if profile.checked:
+            self._ask(Connected(), lambda refusal: self._reply(self._welcome(refusal) or greeting))
+        else:
+            self._reply(greeting)
 
     # What the owner calls
 
@@ -268,6 +277,16 @@ class SmtpServer:
             return True
         return self._read_line()
 
+    def _welcome(self, refusal: SmtpReply | None) -> SmtpReply | None:
+        """Turn a client away if it is to be; what it is told."""
+        if refusal is not None and refusal.code >= 500:
+            # RFC 5321 §3.1: 554, and then 503 until it quits.
+            refusal = evolve(refusal, code=554, enhanced=None)
+            self._phase = _Phase.REFUSED
+        elif refusal is not None:
+            refusal = evolve(refusal, code=421)  # RFC 5321 §3.8
+        return refusal
+
     # Commands
 
     def _read_line(self) -> bool:
@@ -282,7 +301,7 @@ class SmtpServer:
 
     def _command(self, line: bytes) -> None:
         verb, argument = decode_line(line[:-2])
-        if self._phase is _Phase.START and verb in _HTTP_VERBS:
+        if self._phase in (_Phase.REFUSED, _Phase.START) and verb in _HTTP_VERBS:
             raise CommandError(replies.NOT_HTTP)
         if verb in self._hellos_of_others():
             raise CommandError(replies.UNKNOWN_COMMAND)  # RFC 2033 §4.1
@@ -312,20 +331,34 @@ class SmtpServer:
 
     def _ehlo(self, argument: str) -> None:
         self._greet(argument, extended=True)
-        # RFC 5321 §4.1.1.1: one keyword a line, the first line is for our name.
-        greeting = f"{self._profile.hostname} greets {self._peer or self._hello}"
-        text = "\n".join([greeting, *self._keywords()])
-        self._reply(SmtpReply(250, None, text))
 
     def _helo(self, argument: str) -> None:
         self._greet(argument, extended=False)
-        self._reply(SmtpReply(250, None, self._profile.hostname))
 
     def _greet(self, argument: str, extended: bool) -> None:
-        self._hello = parse_hello(argument)
-        self._extended = extended
-        self._end_transaction(None)  # RFC 5321 §4.1.4: EHLO resets like RSET
-        self._phase = _Phase.READY
+        name = parse_hello(argument)
+
+        def answered(refusal: SmtpReply | None) -> None:
+            if refusal is not None:
+                self._reply(refusal)  # RFC 5321 §4.1.4: nothing else changes
+                return
+            self._hello = name
+            self._extended = extended
+            self._end_transaction(None)  # RFC 5321 §4.1.4: EHLO resets like RSET
+            self._phase = _Phase.READY
+            self._reply(self._greeting())
+
+        if self._profile.checked:
+            self._ask(Hello(name), answered)
+        else:
+            answered(None)
+
+    def _greeting(self) -> SmtpReply:
+        if not self._extended:
+            return SmtpReply(250, None, self._profile.hostname)
+        # RFC 5321 §4.1.1.1: one keyword a line, the first line is for our name.
+        greeting = f"{self._profile.hostname} greets {self._peer or self._hello}"
+        return SmtpReply(250, None, "\n".join([greeting, *self._keywords()]))
 
     def _keywords(self) -> list[str]:
         limit = self._profile.size_limit
@@ -366,7 +399,7 @@ class SmtpServer:
                 self._phase = _Phase.MAIL
             self._reply(refusal or replies.SENDER_OK)
 
-        if submission:
+        if submission or self._profile.checked:
             self._ask(Sender(mail.address, mail.parameters), answered)
         else:
             answered(None)
@@ -392,7 +425,7 @@ class SmtpServer:
                     recipient_parameters=given,
                 )
                 self._phase = _Phase.RCPT
-            elif refusal.code == 550:
+            elif refusal.code == 550 and refusal.enhanced == "5.1.1":
                 self._unknown += 1
                 if self._unknown > self._profile.max_unknown_recipients:
                     refusal = replies.TOO_MANY_UNKNOWN
@@ -559,7 +592,8 @@ class _Command:
     line_limit: int = LINE_LIMIT
 
 
-_ANY = frozenset(_Phase)
+_ALWAYS = frozenset(_Phase)
+_ANY = _ALWAYS - {_Phase.REFUSED}
 _READY_PHASE = frozenset({_Phase.READY})
 _RCPT_PHASES = frozenset({_Phase.MAIL, _Phase.RCPT})
 _DATA_PHASES = frozenset({_Phase.RCPT})
@@ -572,12 +606,12 @@ _COMMANDS = {
     "MAIL": _Command(SmtpServer._mail, _READY_PHASE, line_limit=LONG_LINE_LIMIT),
     "RCPT": _Command(SmtpServer._rcpt, _RCPT_PHASES, line_limit=LONG_LINE_LIMIT),
     "DATA": _Command(SmtpServer._data_command, _DATA_PHASES, takes_argument=False),
-    "BDAT": _Command(SmtpServer._bdat, _ANY),  # checks its phase itself
+    "BDAT": _Command(SmtpServer._bdat, _ALWAYS),  # checks its phase itself
     "RSET": _Command(SmtpServer._rset, _ANY, takes_argument=False),
     "NOOP": _Command(SmtpServer._noop, _ANY),
     "VRFY": _Command(SmtpServer._vrfy, _ANY),
     "HELP": _Command(SmtpServer._help, _ANY),
     "STARTTLS": _Command(SmtpServer._starttls, _READY_PHASE, takes_argument=False),
     "AUTH": _Command(SmtpServer._auth, _READY_PHASE, line_limit=AUTH_LINE_LIMIT),
-    "QUIT": _Command(SmtpServer._quit, _ANY, takes_argument=False),
+    "QUIT": _Command(SmtpServer._quit, _ALWAYS, takes_argument=False),
 }

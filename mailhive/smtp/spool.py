@@ -1,4 +1,4 @@
-"""A message that waits for the judgement on it before it is written to the blob store."""
+"""A message that waits for what checks say of it before it is written to the blob store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +17,15 @@ _MOST_HEADER = 1_000_000
 
 
 class Spool:
-    """What is written waits; `writer`, an `IBlobWriter`, has what goes before it.
+    """What is written waits, in `directory` if it is long, in a file without a name."""
 
-    `directory` is where long messages wait, in files without a name.  Exactly one of
-    `release` and `abort` ends it.
-    """
-
-    def __init__(self, writer: Any, directory: Path) -> None:
-        self._writer = writer
-        self._file = SpooledTemporaryFile(max_size=_SMALL, dir=str(directory))  # noqa: SIM115
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file = self._new()
         self._body = 0  # where it begins
+
+    def _new(self) -> Any:
+        return SpooledTemporaryFile(max_size=_SMALL, dir=str(self._directory))
 
     def write(self, data: bytes) -> None:
         """Append octets of the message; `TemporaryFailure` if there is no room."""
@@ -51,24 +50,22 @@ class Spool:
     def body(self) -> bytes:
         """All behind the empty line, once the header was read."""
         self._file.seek(self._body)
-        return self._file.read().removeprefix(b"\r\n")
+        body: bytes = self._file.read()
+        return body.removeprefix(b"\r\n")
 
-    def release(self, header: bytes) -> Any:
-        """The writer, with that header and what is behind the message's own."""
-        try:
-            self._writer.write(header)
-            for chunk in self._rest():
-                self._writer.write(chunk)
-        finally:
-            self._file.close()
-        return self._writer
-
-    def abort(self) -> None:
-        """Forget the message."""
-        self._file.close()
-        self._writer.abort()
-
-    def _rest(self) -> Iterator[bytes]:
+    def rest(self) -> Iterator[bytes]:
+        """All behind the header, the empty line included, in pieces."""
         self._file.seek(self._body)
         while chunk := self._file.read(_CHUNK):
             yield chunk
+
+    def begin_body(self) -> None:
+        """Forget the body; what is written from here on is another, less the empty line."""
+        self._file.close()
+        self._file = self._new()
+        self._body = 0
+        self.write(b"\r\n")
+
+    def close(self) -> None:
+        """Forget the message."""
+        self._file.close()
