@@ -2,8 +2,8 @@
 
     verdict = await verify(resolver, message, now=…, offload=…)     (RFC 8617 §5.2)
 
-For long messages that are not to be in memory while the DNS is asked, there are the three
-steps of that: `read_chain`, `keys_of` and `judge`.
+For long messages that are not to be in memory while the DNS is asked, there are the steps
+of that: `read_chain` and `judge`, with the keys looked up in between.
 
 A chain that is valid says only that these domains vouch for it, one after the other;
 whether to believe them is for whoever asks (`authn.trust`).
@@ -33,7 +33,7 @@ from mailhive.authn.dkim_signature import (
 from mailhive.authn.dns import Resolver
 from mailhive.authn.tags import TagError, parse_tags
 
-__all__ = ["ArcVerdict", "Chain", "Handler", "judge", "keys_of", "read_chain", "verify"]
+__all__ = ["ArcVerdict", "Chain", "Handler", "judge", "read_chain", "verify"]
 
 _MOST = 50  # RFC 8617 §5.2
 _RESULTS = "arc-authentication-results"
@@ -102,6 +102,12 @@ class Chain:
     sets: tuple[_Set, ...] = ()
     fault: str = ""
 
+    @property
+    def key_names(self) -> list[str]:
+        """Where the keys are."""
+        names = [each.seal.key_name for each in self.sets]
+        return names + [each.message.key_name for each in self.sets]
+
 
 async def verify(
     resolver: Resolver,
@@ -116,7 +122,7 @@ async def verify(
     """
     fields, body = split_message(message)
     chain = read_chain(fields)
-    keys = await keys_of(resolver, chain)
+    keys = await look_up(resolver, chain.key_names)
     verdict: ArcVerdict = await offload(judge, fields, body, chain, keys, now)
     return verdict
 
@@ -127,12 +133,6 @@ def read_chain(fields: list[Field]) -> Chain:
         return Chain(tuple(_sets(fields)))
     except (Unacceptable, TagError) as error:
         return Chain(fault=str(error))
-
-
-async def keys_of(resolver: Resolver, chain: Chain) -> Keys:
-    """What is published where the sets say that their keys are."""
-    names = [each.seal.key_name for each in chain.sets]
-    return await look_up(resolver, names + [each.message.key_name for each in chain.sets])
 
 
 def judge(fields: list[Field], body: bytes, chain: Chain, keys: Keys, now: int) -> ArcVerdict:

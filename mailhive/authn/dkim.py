@@ -2,8 +2,8 @@
 
     verdicts = await verify(resolver, message, now=…, offload=…)
 
-For long messages that are not to be in memory while the DNS is asked, there are the three
-steps of that: `signatures`, `keys_of` and `judge`.
+For long messages that are not to be in memory while the DNS is asked, there are the steps
+of that: `signatures` and `judge`, with the keys looked up in between.
 
 Signatures by rsa-sha256 and ed25519-sha256 (RFC 8463) count; those by SHA-1 or by keys
 below 1024 bits do not (RFC 8301), nor those that leave a part of the body or a From
@@ -29,7 +29,7 @@ from mailhive.authn.dkim_signature import (
 from mailhive.authn.dns import Resolver
 from mailhive.authn.tags import TagError, parse_tags
 
-__all__ = ["DkimVerdict", "judge", "keys_of", "signatures", "verify"]
+__all__ = ["DkimVerdict", "judge", "signatures", "verify"]
 
 _MOST = 10  # signatures of a message that are looked at
 
@@ -63,7 +63,7 @@ async def verify(
     """
     fields, body = split_message(message)
     found = signatures(fields)
-    keys = await keys_of(resolver, found)
+    keys = await look_up(resolver, [each.key_name for each in found if isinstance(each, Signature)])
     verdicts: tuple[DkimVerdict, ...] = await offload(judge, fields, body, found, keys, now)
     return verdicts
 
@@ -72,12 +72,6 @@ def signatures(fields: list[Field]) -> list[Signature | DkimVerdict]:
     """The first signatures of a message; for one that cannot be right, the verdict."""
     there = [field for field in fields if field.name == "dkim-signature"]
     return [_read(field) for field in there[:_MOST]]
-
-
-async def keys_of(resolver: Resolver, found: list[Signature | DkimVerdict]) -> Keys:
-    """What is published where these signatures say that their keys are."""
-    names = [signature.key_name for signature in found if isinstance(signature, Signature)]
-    return await look_up(resolver, names)
 
 
 def judge(

@@ -4,9 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address
 from typing import Any
 
+import dkim
 import pytest
 import pytest_twisted
+from attrs import evolve
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -14,16 +18,20 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
 from mailhive.authn.dkim_sign import SigningKey, published, sign
+from mailhive.authn.results import Result
 from mailhive.smtp.judging.judge import Judge, Judgement, Origin
 from mailhive.smtp.judging.lookups import Lookups
 from mailhive.testing.names import NameServer
 
 KEY = SigningKey("strict.example", "s", Ed25519PrivateKey.generate())
+LIST = SigningKey("list.example", "arc", generate_private_key(65537, 1024))
 RECORDS = {
+    "arc._domainkey.list.example": {"TXT": [published(LIST)]},
     "strict.example": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"]},
     "_dmarc.strict.example": {"TXT": ["v=DMARC1; p=reject; sp=quarantine"]},
     "s._domainkey.strict.example": {"TXT": [published(KEY)]},
     "other.example": {"TXT": ["v=spf1 +all"]},
+    "mail.named.example": {"TXT": ["v=spf1 ip4:192.0.2.9 -all"]},
     "halting.example": {"TXT": ["v=spf1 a:down.example -all"]},
     "_dmarc.halting.example": {"TXT": ["v=DMARC1; p=reject"]},
 }
@@ -42,11 +50,18 @@ async def judged() -> AsyncIterator[Any]:
     judge = Judge(lookups, "mx.here.example", deferToThread, reactor)
 
     async def judged(
-        message: bytes, mail_from: str = "a@strict.example", address: str = "192.0.2.1"
+        message: bytes,
+        mail_from: str = "a@strict.example",
+        address: str = "192.0.2.1",
+        *,
+        hello: str = "mail.other.example",
+        known: tuple[Result, ...] = (),
+        sealers: frozenset[str] = frozenset(),
     ) -> Judgement:
         header, _, body = message.partition(b"\r\n\r\n")
-        origin = Origin(ip_address(address), "mail.other.example", mail_from)
-        return await judge.judge(origin, header + b"\r\n", lambda: body)
+        origin = Origin(ip_address(address), hello, mail_from)
+        asked = evolve(judge, sealers=sealers)
+        return await asked.judge(origin, header + b"\r\n", lambda: body, known)
 
     yield judged
     await names.stop()
@@ -118,6 +133,66 @@ async def test_what_cannot_be_known_now_asks_for_nothing(judged: Callable[..., A
     assert "dmarc=temperror header.from=halting.example" in said(judgement)
 
 
+@ensureDeferred
+async def test_the_name_of_the_host_has_a_policy_too(judged: Callable[..., Any]) -> None:
+    known = (Result("iprev", "pass", {"policy.iprev": "192.0.2.9"}),)
+    judgement = await judged(MESSAGE, address="192.0.2.9", hello="mail.named.example", known=known)
+    assert said(judgement).startswith(
+        "Authentication-Results: mx.here.example; iprev=pass policy.iprev=192.0.2.9; "
+        "spf=fail smtp.mailfrom=a@strict.example; spf=pass smtp.helo=mail.named.example; "
+    )
+    assert judgement.action == "reject"
+
+
+def listed(message: bytes, found: str) -> bytes:
+    """The message as a list hands it on that has changed it, sealed by another implementation."""
+    results = f"Authentication-Results: list.example; {found}\r\n".encode()
+    changed = results + message.replace(b"Subject: ", b"Subject: [list] ")
+    private = LIST.private.private_bytes(
+        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+    )
+    fields = dkim.arc_sign(changed, b"arc", b"list.example", private, b"list.example")
+    return b"".join(fields) + changed.partition(b"\r\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("found", "sealers", "action"),
+    [
+        ("dmarc=pass header.from=strict.example", {"list.example"}, "none"),
+        ("dmarc=pass header.from=strict.example", {"example"}, "reject"),
+        ("dmarc=pass header.from=other.example", {"list.example"}, "reject"),
+        ("dmarc=fail header.from=strict.example", {"list.example"}, "reject"),
+    ],
+)
+@ensureDeferred
+async def test_chains(
+    judged: Callable[..., Any], found: str, sealers: set[str], action: str
+) -> None:
+    signed = sign(MESSAGE, KEY, now=1_700_000_000) + MESSAGE
+    judgement = await judged(
+        listed(signed, found), "b@other.example", "192.0.2.9", sealers=frozenset(sealers)
+    )
+    assert judgement.action == action
+    assert (
+        'arc=pass reason="sealed by list.example" smtp.remote-ip=192.0.2.9 header.oldest-pass=0'
+    ) in said(judgement)
+    overridden = (
+        'dmarc=fail reason="list.example vouches for it by ARC, and found that it passed" '
+        "header.from=strict.example policy.dmarc=reject policy.override=local_policy"
+    )
+    assert (overridden in said(judgement)) == (action == "none")
+
+
+@ensureDeferred
+async def test_a_broken_chain_counts_for_nothing(judged: Callable[..., Any]) -> None:
+    message = listed(MESSAGE, "dmarc=pass header.from=strict.example")
+    changed = message.replace(b"Hello", b"Hallo")
+    sealers = frozenset({"list.example"})
+    judgement = await judged(changed, "b@other.example", "192.0.2.9", sealers=sealers)
+    assert judgement.action == "reject"
+    assert 'arc=fail reason="the body was changed" smtp.remote-ip=192.0.2.9;' in said(judgement)
+
+
 def test_a_dns_that_never_answers() -> None:
     class Silent:
         """An `IResolver`."""
@@ -137,5 +212,5 @@ def test_a_dns_that_never_answers() -> None:
     (judgement,) = done
     assert judgement.action == "none"
     results = [word for word in said(judgement).split() if "=temperror" in word]
-    assert [word.partition("=")[0] for word in results] == ["spf", "dkim", "dmarc"]
+    assert [word.partition("=")[0] for word in results] == ["spf", "spf", "dkim", "dmarc"]
     assert not clock.getDelayedCalls()
