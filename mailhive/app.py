@@ -32,6 +32,7 @@ from mailhive.fetch.guard import Guard
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
+from mailhive.jmap.types.submission.expiry import SubmissionExpiry
 from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.collector import Collector
@@ -39,6 +40,7 @@ from mailhive.mail.delivery import Delivered, LocalDelivery
 from mailhive.mail.directory_service import DirectoryService
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
+from mailhive.mail.reports import ReportReader
 from mailhive.mail.responder import VacationResponder
 from mailhive.mime.charset import Charsets
 from mailhive.model.networks import Networks
@@ -201,9 +203,10 @@ def _services(
         provider("authentication", name).build(settings.jmap.strategies[name], context)
         for name in settings.jmap.authentication
     )
+    submissions = Submissions(mail_store)
     outbox = Outbox(
         settings.server.data_dir / OUTBOX_FILE,
-        Submissions(mail_store),
+        submissions,
         reactor,
         settings=settings.queue,
         reporter=Reporter(blobs, settings.server.hostname),
@@ -228,6 +231,7 @@ def _services(
         upload_life=settings.jmap.upload.life,
         age=settings.storage.collect_age,
         referrers=(outbox,),
+        expiries=(SubmissionExpiry(mail_store, settings.jmap.submission.life),),
     ).setServiceParent(parent)
     MailRemoval(directory, mail_store, reactor).setServiceParent(parent)
 
@@ -237,7 +241,7 @@ def _services(
     limits = limits_of(settings)
     accounts = Accounts(mail_store)
     registry = Registry.load(settings.jmap.disabled_capabilities)
-    observers: list[Callable[[Delivered], None]] = []
+    observers: list[Callable[[Delivered], None]] = [ReportReader(submissions, blobs)]
     if "VacationResponse" in registry.datatypes:  # its capability may be disabled
         responder = VacationResponder(
             store=mail_store,

@@ -27,6 +27,7 @@ __all__ = [
     "JmapHttp",
     "JmapLimits",
     "JmapSettings",
+    "JmapSubmission",
     "JmapToken",
     "JmapUpload",
     "JmapVacation",
@@ -194,6 +195,21 @@ class JmapEmail:
 
 
 @frozen
+class JmapSubmission:
+    """What is kept of messages that were sent."""
+
+    life: Duration = field(
+        default=Duration(30 * 86_400.0),
+        validator=lasts("1d"),
+        metadata=doc(
+            "How long an `EmailSubmission` is kept after its message was to go, once that has "
+            "happened or failed for every recipient. It is destroyed a little later, see "
+            "`storage.collect-interval`."
+        ),
+    )
+
+
+@frozen
 class JmapToken:
     """Tokens that `mailhive token` makes."""
 
@@ -339,6 +355,7 @@ class JmapSettings:
     limits: JmapLimits = field(factory=JmapLimits, metadata=doc(""))
     upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))
     email: JmapEmail = field(factory=JmapEmail, metadata=doc(""))
+    submission: JmapSubmission = field(factory=JmapSubmission, metadata=doc(""))
     websocket: JmapWebSocket = field(factory=JmapWebSocket, metadata=doc(""))
     web_push: JmapWebPush = field(factory=JmapWebPush, metadata=doc(""))
     vacation: JmapVacation = field(factory=JmapVacation, metadata=doc(""))

@@ -125,8 +125,8 @@ class StorageSettings:
         default=Duration(3_600.0),
         validator=lasts("1m"),
         metadata=doc(
-            "How often uploads that have expired are forgotten and blobs deleted that nothing "
-            "refers to."
+            "How often uploads and submissions that have expired are forgotten and blobs deleted "
+            "that nothing refers to."
         ),
     )
     collect_age: Duration = field(

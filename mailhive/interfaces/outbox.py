@@ -2,7 +2,7 @@
 
 from zope.interface import Attribute, Interface
 
-__all__ = ["IOutbox", "ISubmissions", "ITransport"]
+__all__ = ["IOutbox", "IReportedSubmissions", "ISubmissions", "ITransport"]
 
 
 class IOutbox(Interface):
@@ -87,6 +87,21 @@ class ISubmissions(Interface):
         A new one should if its EmailSubmission is there, another one unless its
         EmailSubmission says that it is canceled.
         """
+
+
+class IReportedSubmissions(Interface):
+    """The EmailSubmissions of all accounts, as reports see them that an account received.
+
+    Methods return awaitables.  A report that is for no EmailSubmission of the account is
+    passed over, and so is what it says of others than its recipients.  To be called in a
+    hold on the blob store, in which the blob of the report was touched.
+    """
+
+    def delivered(account_id: str, report, blob_id: str):
+        """Note a `mime.report.DeliveryReport`."""
+
+    def displayed(account_id: str, report, blob_id: str):
+        """Note a `mime.report.DispositionReport`."""
 
 
 class ITransport(Interface):

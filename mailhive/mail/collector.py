@@ -1,4 +1,4 @@
-"""Expiring uploads, and deleting the blobs that nothing refers to any more.
+"""Expiring what is kept for a while, and deleting the blobs that nothing refers to any more.
 
 A round goes through the old blobs of the blob store in the order of their ids, a
 stretch at a time.  It takes a horizon, lists the blobs of the stretch older than
@@ -10,6 +10,7 @@ Nothing is kept of a round: the next one, also after a restart, begins anew.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
@@ -20,7 +21,7 @@ from twisted.logger import Logger
 
 from mailhive.errors import BlobNotFound, MailhiveError, NotFound
 
-__all__ = ["Collected", "Collector", "Referrer"]
+__all__ = ["Collected", "Collector", "Expiry", "Referrer"]
 
 #: Blobs whose references are looked for at once: some megabytes of ids.
 _STRETCH = 20_000
@@ -40,6 +41,13 @@ class Referrer(Protocol):
         """The ids it refers to, as `IMailReader.blob_ids` gives those of an account."""
 
 
+class Expiry(Protocol):
+    """Something in accounts that is not kept for ever."""
+
+    def expire(self, account_id: str, now: float) -> Awaitable[int]:
+        """Destroy what has had its time; how much that was.  `NotFound` without the account."""
+
+
 @frozen
 class Collected:
     """What a round has done."""
@@ -47,14 +55,15 @@ class Collected:
     uploads: int  # forgotten
     blobs: int  # deleted
     octets: int  # of these blobs
+    expired: int = 0  # other objects of accounts that had their time
 
 
 @define(eq=False)
 class Collector(Service):
     """Collects every `interval` seconds while it runs.
 
-    Uploads are forgotten after `upload_life` seconds.  Blobs are looked at that
-    were last wanted `age` seconds ago.
+    Uploads are forgotten after `upload_life` seconds, other things as `expiries` say.
+    Blobs are looked at that were last wanted `age` seconds ago.
     """
 
     store: Any  # IMailStore
@@ -64,6 +73,7 @@ class Collector(Service):
     upload_life: float
     age: float
     referrers: tuple[Referrer, ...] = ()
+    expiries: tuple[Expiry, ...] = ()
     pause: float = _PAUSE
     _run: Deferred[None] | None = field(default=None, init=False)
     _sleeping: Deferred[None] | None = field(default=None, init=False)
@@ -101,10 +111,11 @@ class Collector(Service):
             else:
                 self._log.info(
                     "Collected {blobs} blobs of {octets} octets that nothing referred to; "
-                    "forgot {uploads} uploads",
+                    "forgot {uploads} uploads, destroyed {expired} old objects",
                     blobs=done.blobs,
                     octets=done.octets,
                     uploads=done.uploads,
+                    expired=done.expired,
                     seconds=round(self.clock.seconds() - began, 3),
                 )
             await self._sleep(self.interval)
@@ -121,13 +132,14 @@ class Collector(Service):
     async def collect(self) -> Collected:
         """One round; `TemporaryFailure` when a store cannot answer now."""
         uploads = await self._expire_uploads()
+        expired = await self._expire_others()
         blobs = octets = 0
         after = ""
         while True:
             horizon = self.blobs.horizon(self.age)
             stretch = await self._old_blobs(horizon, after)
             if not stretch:
-                return Collected(uploads, blobs, octets)
+                return Collected(uploads, blobs, octets, expired)
             unwanted = dict.fromkeys(stretch)
             for blob_ids in await self._referrers():
                 await self._cross_off(unwanted, blob_ids, after, stretch[-1])
@@ -150,6 +162,15 @@ class Collector(Service):
                 continue
             await self._sleep(self.pause)
         return forgotten
+
+    async def _expire_others(self) -> int:
+        expired = 0
+        for expiry in self.expiries:
+            for account_id in (await self.store.accounts()).values():
+                with suppress(NotFound):  # deleted meanwhile
+                    expired += await expiry.expire(account_id, self.clock.seconds())
+                await self._sleep(self.pause)
+        return expired
 
     async def _old_blobs(self, horizon: float, after: str) -> list[str]:
         stretch: list[str] = []

@@ -2,9 +2,10 @@
 
 import re
 
-__all__ = ["from_xtext", "to_utf8_xtext", "to_xtext"]
+__all__ = ["from_utf8_xtext", "from_xtext", "to_utf8_xtext", "to_xtext"]
 
 _ENCODED = re.compile(r"\+([0-9A-F]{2})")
+_UTF8_ENCODED = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 _OTHERS = re.compile(r"[^!-*,-<>-~]")
 _UTF8_OTHERS = re.compile(r"[^!-*,-<>-\[\]-~]")
 
@@ -22,3 +23,12 @@ def from_xtext(text: str) -> str:
 def to_utf8_xtext(address: str) -> str:
     """The `utf-8-addr-xtext` of an address, which is xtext as well."""
     return _UTF8_OTHERS.sub(lambda match: f"\\x{{{ord(match[0]):02X}}}", address)
+
+
+def from_utf8_xtext(text: str) -> str:
+    """The address that `utf-8-addr-xtext` or `utf-8-addr-unitext` stands for (RFC 6533 §3)."""
+    return _UTF8_ENCODED.sub(lambda match: _character(int(match[1], 16)), text)
+
+
+def _character(number: int) -> str:
+    return chr(number) if number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF else "\ufffd"

@@ -27,6 +27,7 @@ from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.delivery import LocalDelivery
 from mailhive.mail.provision import Accounts
+from mailhive.mail.reports import ReportReader
 from mailhive.model.principal import Principal
 from mailhive.push.hub import PushHub
 from mailhive.push.subscriptions import PushSubscriptions
@@ -81,14 +82,16 @@ class LocalStores:
         context = BuildContext(reactor, directory, offload)
         mail_store = sqlite.build(sqlite.SqliteSettings(), context)
         blob_store = fs.build(fs.FsSettings(), context)
-        outbox = Outbox(directory / FILE, Submissions(mail_store), reactor, clock)
+        submissions = Submissions(mail_store)
+        outbox = Outbox(directory / FILE, submissions, reactor, clock)
         known = GrowingDirectory(offload, reactor.seconds)
         accounts = Accounts(mail_store)
 
         def now() -> int:
             return int(reactor.seconds() * 1000)
 
-        delivery = LocalDelivery(known, accounts, blob_store, offload, now)
+        reports = ReportReader(submissions, blob_store)
+        delivery = LocalDelivery(known, accounts, blob_store, offload, now, (reports,))
         push = PushSubscriptions(
             directory,
             JmapWebPush(),

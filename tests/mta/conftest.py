@@ -132,12 +132,17 @@ class User:
         found: str = made["created"]["s"]["id"]
         return found
 
+    async def submission(self, submission_id: str) -> dict[str, Any]:
+        """The EmailSubmission."""
+        got = await self.client.call("EmailSubmission/get", {"ids": [submission_id]})
+        (found,) = got["list"]
+        return dict(found)
+
     async def settled(self, submission_id: str) -> dict[str, tuple[str, str]]:
         """delivered and smtpReply by recipient, once none is queued."""
 
         async def look() -> dict[str, tuple[str, str]] | None:
-            got = await self.client.call("EmailSubmission/get", {"ids": [submission_id]})
-            status = got["list"][0]["deliveryStatus"]
+            status = (await self.submission(submission_id))["deliveryStatus"]
             if any(entry["delivered"] == "queued" for entry in status.values()):
                 return None
             return {to: (entry["delivered"], entry["smtpReply"]) for to, entry in status.items()}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_twisted import ensureDeferred
 
-from mailhive.testing.conformance.outbox import until
+from mailhive.testing.conformance.outbox import turn, until
 
 pytestmark = pytest.mark.system
 
@@ -172,3 +172,8 @@ async def test_a_report_of_success_comes_back(world: Any) -> None:
     assert report.startswith("Return-Path: <>\r\n")
     assert "Original-Envelope-Id: QQ314159" in report and "Action: relayed" in report
     assert f"Final-Recipient: rfc822; {to}" in report
+    while not (submission := await sender.submission(sent))["dsnBlobIds"]:
+        await turn()
+    # Where Postfix has brought it is no mailbox, so that nothing is known of that.
+    status = submission["deliveryStatus"][to]
+    assert status["delivered"] == "unknown" and status["smtpReply"].startswith("250 2.")

@@ -45,6 +45,11 @@ def settled(client: Any, submission_id: str) -> dict[str, Any]:
         time.sleep(0.05)
 
 
+def noted(client: Any) -> list[list[str]]:
+    submissions = client.call("EmailSubmission/get", ids=None)["list"]
+    return sorted(submission["dsnBlobIds"] for submission in submissions)
+
+
 @ensureDeferred
 async def test_out_and_back(tmp_path: Path, jmap: Callable[..., Any]) -> None:
     names = NameServer(
@@ -75,6 +80,10 @@ async def test_out_and_back(tmp_path: Path, jmap: Callable[..., Any]) -> None:
             while len(ids := alice.call("Email/query", filter=filter_)["ids"]) < 2:
                 time.sleep(0.05)
             reports = alice.call("Email/get", ids=ids, fetchTextBodyValues=True)["list"]
+            # They are kept with the submissions that they are about (RFC 8621 §7).
+            blobs = sorted([report["blobId"]] for report in reports)
+            while blobs != noted(alice):
+                time.sleep(0.05)
             texts = [
                 value["value"] for report in reports for value in report["bodyValues"].values()
             ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mailhive.jmap.context import Account, Context
 from mailhive.jmap.errors import SetError, invalid_properties
@@ -41,6 +41,7 @@ class _Accepted:
 
     id: str
     record: dict[str, Any]
+    key: str  # the Message-ID
 
 
 class Sending:
@@ -138,6 +139,8 @@ class Sending:
         await check_authority(context, account, route, email, identity)
 
         message_id = random_id("S")
+        # RFC 8621 §7: reports name the submission then, unless the client wants its own.
+        route = evolve(route, parameters={"ENVID": message_id, **route.parameters})
         blob_id = await self._store(row, message_id, now)
         message = OutboundMessage(message_id, route, blob_id, now, account.id, send_at)
         await self._outbox.submit(message, held=True)
@@ -152,7 +155,12 @@ class Sending:
             "dsnBlobIds": [],
             "mdnBlobIds": [],
         }
-        return _Accepted(message_id, record)
+        own_ids = email["messageId"]
+        return _Accepted(message_id, record, own_ids[0] if own_ids else self._name(message_id))
+
+    def _name(self, message_id: str) -> str:
+        """The Message-ID of a message that came without."""
+        return f"{message_id}@{self._context.hostname}"
 
     async def _store(self, row: EmailRow, message_id: str, now: int) -> str:
         """The blob of the message as it goes out."""
@@ -162,7 +170,7 @@ class Sending:
         fields = (
             f"Received: by {host} with HTTP id {message_id};\r\n\t{date}\r\n",
             f"Date: {date}\r\n",
-            f"Message-ID: <{message_id}@{host}>\r\n",
+            f"Message-ID: <{self._name(message_id)}>\r\n",
         )
         sent = await context.offload(outgoing, raw, *(field.encode() for field in fields))
         return await stored(context, sent)
@@ -181,7 +189,7 @@ class _Setter:
         if isinstance(accepted, SetError):
             raise accepted
         record = accepted.record
-        self._writer.create_record(SUBMISSION, record, accepted.id)
+        self._writer.create_record(SUBMISSION, record, accepted.id, (accepted.key,))
         self._sending.created(accepted.id)
         self._sending.emails[accepted.id] = record["emailId"]
         return accepted.id, {n: value for n, value in record.items() if data.get(n) != value}
@@ -210,8 +218,9 @@ class _Setter:
             raise SetError("cannotUnsend", "The message is on its way already")
         nobody = {"smtpReply": _CANCELED, "delivered": "no"}
         delivery = {a: {**s, **nobody} for a, s in current["deliveryStatus"].items()}
-        record = {**current, "undoStatus": status, "deliveryStatus": delivery}
-        self._writer.update_record(SUBMISSION, record.pop("id"), record)
+        record = self._writer.records(SUBMISSION, [current["id"]])[current["id"]].data
+        changed = {**record, "undoStatus": status, "deliveryStatus": delivery}
+        self._writer.update_record(SUBMISSION, current["id"], changed)
         return {"deliveryStatus": delivery}
 
     def _view(self, submission_id: str) -> dict[str, Any]:
