@@ -53,6 +53,7 @@ from mailhive.queue.outbox import Outbox
 from mailhive.queue.reports import Reporter
 from mailhive.registry import provider
 from mailhive.reload import Reloads
+from mailhive.smtp.relay.dane import DaneLookups
 from mailhive.smtp.relay.exchangers import Exchangers
 from mailhive.smtp.relay.mta_sts import MtaSts
 from mailhive.smtp.relay.routes import Routes
@@ -264,7 +265,7 @@ def _services(
         charsets=charsets,
     )
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
-    resolver = name_resolver(settings.server.resolvers, reactor)
+    resolver = name_resolver(settings.server.resolvers, reactor, validate=settings.relay.dane)
     if settings.relay.enabled:
         relay = _relay(settings, blobs, reactor, offload, reloads, resolver, parent)
         relay.setServiceParent(parent)
@@ -354,7 +355,9 @@ def _relay(
         # RFC 8461 §3.3 has a minute for it.
         mta_sts = MtaSts(path, resolver, Fetcher(reactor, guard=Guard(), timeout=60.0), reactor)
         mta_sts.setServiceParent(parent)
-    routes = Routes(settings.relay, Exchangers(resolver, hostname), mta_sts)
+    exchangers = Exchangers(resolver, hostname)
+    dane = DaneLookups(exchangers, settings.relay.port) if settings.relay.dane else None
+    routes = Routes(settings.relay, exchangers, mta_sts, dane)
     signer = Signer(blobs, offload, reactor, read_keys(settings.dkim))
     reloads.add(lambda changed: signer.prepare(changed.dkim), "dkim")
     return RelayTransport(routes, blobs, hostname, reactor, signer)

@@ -109,5 +109,14 @@ class RelaySettings:
             "own goes to the servers it names only, over TLS with a valid certificate."
         ),
     )
+    dane: bool = field(
+        default=False,
+        metadata=doc(
+            "Is mail to domains that publish TLSA records (RFC 7672) sent only over TLS, to "
+            "servers with the certificates that these tell? What they tell counts for more than "
+            "an MTA-STS policy. Needs `server.resolvers`: name servers that validate DNSSEC, and "
+            "that are reached by a way on which nobody else can answer, such as the loopback."
+        ),
+    )
     ipv6: bool = field(default=True, metadata=doc("Are servers reached by IPv6 too?"))
     route: dict[str, RouteSettings] = field(factory=dict, validator=_route_names, metadata=doc(""))

@@ -103,13 +103,19 @@ class VacationResponder:
         with self.blobs.hold():
             blob_id = await writer.commit()
             # RFC 3834 §3.3: the null reverse-path, so that nothing answers this.
-            message = OutboundMessage(random_id("v"), Envelope("", (sender,)), blob_id, now)
+            envelope = Envelope("", (sender,), _parameters(delivered))
+            message = OutboundMessage(random_id("v"), envelope, blob_id, now)
             await self.outbox.submit(message)
         self._log.info(
             "Vacation response from {account} to <{sender}>",
             account=delivered.account_id,
             sender=sender,
         )
+
+
+def _parameters(delivered: Delivered) -> dict[str, str | None]:
+    """What tells of a message goes as the message did (RFC 8689 §5)."""
+    return {"REQUIRETLS": None} if "REQUIRETLS" in delivered.envelope.parameters else {}
 
 
 def _vacation(reader: Any) -> Vacation | None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -49,7 +49,7 @@ class LocalTransport:
         if known:
             with self.blobs.hold():
                 final = await self._with_return_path(envelope.mail_from, blob_id)
-                final_envelope = Envelope(envelope.mail_from, tuple(known))
+                final_envelope = evolve(envelope, recipients=tuple(known))
                 each = await deliver_each(self.delivery, final_envelope, final)
                 outcomes |= {outcome.recipient: outcome for outcome in each}
         return tuple(outcomes[address] for address in envelope.recipients)

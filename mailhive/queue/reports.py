@@ -36,9 +36,11 @@ class Reporter:
         envelope = message.envelope
         given = envelope.recipient_parameters
         size = await self.blobs.size(message.blob_id)
-        # RFC 3461 §4.3: only a failure brings the whole message back.
+        # RFC 3461 §4.3: only a failure brings the whole message back; RFC 8689 §5.
+        requires_tls = "REQUIRETLS" in envelope.parameters
         is_full = (
-            (envelope.parameters.get("RET") or "").upper() == "FULL"
+            not requires_tls
+            and (envelope.parameters.get("RET") or "").upper() == "FULL"
             and size <= _MOST_MESSAGE
             and any(report.action == "failed" for report in reports)
         )
@@ -73,4 +75,5 @@ class Reporter:
             raise
         blob_id = await writer.commit()
         # RFC 3461 §6.1: a null reverse-path, so that nothing answers this.
-        return OutboundMessage(random_id("d"), Envelope("", (envelope.mail_from,)), blob_id, now)
+        back = Envelope("", (envelope.mail_from,), {"REQUIRETLS": None} if requires_tls else {})
+        return OutboundMessage(random_id("d"), back, blob_id, now)

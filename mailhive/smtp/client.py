@@ -300,10 +300,11 @@ def _parameters(session: Session, envelope: Envelope, content: Content) -> list[
         if "8BITMIME" not in offered:  # RFC 6152 §3
             return SmtpReply(554, "5.6.3", "The server takes no messages in 8 bits")
         parameters.append("BODY=8BITMIME")
-    if "REQUIRETLS" in asked:  # RFC 8689 §4.2.1
-        if "REQUIRETLS" not in offered or not session.is_encrypted:
-            return SmtpReply(554, "5.7.30", "The server does not support REQUIRETLS")
-        parameters.append("REQUIRETLS")
+    if "REQUIRETLS" in asked:
+        if "REQUIRETLS" in offered and session.is_encrypted:
+            parameters.append("REQUIRETLS")
+        elif envelope.mail_from:  # RFC 8689 §4.2.1; §5: a report is not lost for that
+            return SmtpReply(550, "5.7.30", "The server does not support REQUIRETLS")
     if "DSN" in offered:  # RFC 3461 §4.3, §4.4
         parameters += [f"{name}={asked[name]}" for name in ("RET", "ENVID") if asked.get(name)]
     return parameters

@@ -6,21 +6,17 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.interfaces import (
-    IHandshakeListener,
-    IOpenSSLClientConnectionCreator,
-    IPushProducer,
-)
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailhive.smtp.answers import BadReply, ReplyReader
 from mailhive.smtp.client import Disconnected
+from mailhive.smtp.relay.tls import DaneCertificate
 from mailhive.smtp.replies import SmtpReply
 
-__all__ = ["AnyCertificate", "Connection"]
+__all__ = ["Connection"]
 
 #: Seconds for a TLS handshake, and for the server to take what is sent.
 _HANDSHAKE = 60.0
@@ -119,6 +115,10 @@ class Connection(Protocol):
         self._handshake = Deferred()
         self.transport.startTLS(self._creator)
         await self._wait(self._handshake, _HANDSHAKE, "No end of the TLS handshake")
+        if self._end is None and isinstance(self._creator, DaneCertificate):
+            chain = self.transport.getHandle().get_peer_cert_chain(as_cryptography=True)
+            if problem := self._creator.problem(chain or ()):
+                self.abort(f"DANE: {problem}")
         if self._end is not None:
             raise Disconnected(self._end)
 
@@ -151,24 +151,3 @@ def _why(reason: Failure) -> str:
         parts = [text for error in reason.value.args[0] or () for text in error[-1:] if text]
         return "; ".join(parts) or "TLS error"
     return reason.getErrorMessage().rstrip(".") or "Connection lost"
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class AnyCertificate:
-    """TLS with whoever answers, for want of anything to hold it to (RFC 7435).
-
-    Better than none against those who only listen.
-    """
-
-    def __init__(self, hostname: str) -> None:
-        self._hostname = hostname
-        options = CertificateOptions(
-            verify=False, insecurelyLowerMinimumTo=TLSVersion.TLSv1_2, acceptableProtocols=None
-        )
-        self._context = options.getContext()
-
-    def clientConnectionForTLS(self, _: Any) -> SSL.Connection:
-        connection = SSL.Connection(self._context, None)
-        if not self._hostname.replace(".", "").isdigit() and ":" not in self._hostname:
-            connection.set_tlsext_host_name(self._hostname.encode("ascii"))
-        return connection

@@ -2,7 +2,6 @@
 
 import random
 import socket
-from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
@@ -10,16 +9,20 @@ from twisted.names import dns
 
 from mailhive.errors import TemporaryFailure
 from mailhive.model.addresses import canonical_domain
-from mailhive.names import look_up
+from mailhive.names import Answer, ask
 from mailhive.smtp.replies import SmtpReply
 
-__all__ = ["Exchangers", "NoMail"]
+__all__ = ["Addresses", "Exchangers", "Hosts", "NoMail"]
 
 NO_SUCH_DOMAIN = SmtpReply(550, "5.1.2", "There is no such domain")
 NO_ADDRESS = SmtpReply(550, "5.1.2", "The domain has no host that takes mail")
 NULL_MX = SmtpReply(556, "5.1.10", "The domain takes no mail")  # RFC 7505 §5
 # Perhaps a new policy is on its way (RFC 8461 §5.1).
 UNFIT = SmtpReply(451, "4.7.5", "No server of the domain fits its MTA-STS policy")
+# RFC 8689 §4.2.1
+UNPROVED = SmtpReply(
+    550, "5.7.30", "REQUIRETLS: neither DNSSEC nor MTA-STS proves the servers of the domain"
+)
 LOOP = SmtpReply(554, "5.4.6", "Mail for the domain comes back to this server")
 
 
@@ -29,6 +32,30 @@ class NoMail(Exception):
     def __init__(self, reply: SmtpReply) -> None:
         super().__init__(str(reply))
         self.reply = reply
+
+
+@frozen
+class Hosts:
+    """The names of the hosts that take mail for a domain, in the order to be tried.
+
+    `expanded` is the name of the domain with its aliases followed.  What has led to the
+    hosts `is_secure` if DNSSEC proves it, and `is_implicit` without an MX record.
+    """
+
+    names: tuple[str, ...]
+    domain: str
+    expanded: str
+    is_secure: bool
+    is_implicit: bool = False
+
+
+@frozen
+class Addresses:
+    """The IP addresses of a host, IPv6 first; `name` and `is_secure` as in `names.Answer`."""
+
+    addresses: tuple[str, ...]
+    name: str
+    is_secure: bool
 
 
 @frozen(eq=False)
@@ -41,14 +68,14 @@ class Exchangers:
     resolver: Any
     hostname: str
 
-    async def hosts(self, domain: str) -> Sequence[str]:
-        """The names of the hosts to be tried, in order.  `NoMail` if there are none."""
-        records = await self._look_up(domain, dns.MX)
-        if records is None:
+    async def hosts(self, domain: str) -> Hosts:
+        """The hosts to be tried.  `NoMail` if there are none."""
+        answer = await self.ask(domain, dns.MX)
+        if answer.records is None:
             raise NoMail(NO_SUCH_DOMAIN)
-        found = [(record.preference, _text(record.name)) for record in records]
-        if not found:
-            return (domain,)  # RFC 5321 §5.1: an implicit MX
+        found = [(record.preference, _text(record.name)) for record in answer.records]
+        if not found:  # RFC 5321 §5.1: an implicit MX
+            return Hosts((domain,), domain, answer.name, answer.is_secure, is_implicit=True)
         if all(name == "" for _, name in found):
             raise NoMail(NULL_MX)
         own = [preference for preference, name in found if name == self.hostname.lower()]
@@ -59,29 +86,34 @@ class Exchangers:
         # RFC 5321 §5.1: MUST randomize among those of the same preference.
         random.shuffle(found)
         found.sort(key=lambda entry: entry[0])
-        return tuple(dict.fromkeys(name for _, name in found if name))
+        names = tuple(dict.fromkeys(name for _, name in found if name))
+        return Hosts(names, domain, answer.name, answer.is_secure)
 
-    async def addresses(self, host: str) -> Sequence[str]:
-        """The IP addresses of a host, IPv6 first; none if there is no such host."""
+    async def addresses(self, host: str) -> Addresses:
+        """The addresses of a host; none if there is no such host."""
         found: list[str] = []
+        name, is_secure = host, True
         doubt: TemporaryFailure | None = None
         for kind in (dns.AAAA, dns.A):
             try:
-                records = await self._look_up(host, kind)
+                answer = await self.ask(host, kind)
             except TemporaryFailure as error:
                 doubt = error
-            else:
-                found += [_address(record) for record in records or ()]
+                continue
+            if answer.records:
+                found += [_address(record) for record in answer.records]
+                name, is_secure = answer.name, is_secure and answer.is_secure
         if not found and doubt is not None:
             raise doubt
-        return tuple(dict.fromkeys(found))
+        return Addresses(tuple(dict.fromkeys(found)), name, is_secure and bool(found))
 
-    async def _look_up(self, name: str, kind: int) -> list[Any] | None:
-        """The payloads of the records; None if there is no such name."""
-        ascii_name = canonical_domain(name)
+    async def ask(self, name: str, kind: int) -> Answer:
+        """What the DNS says of a name, which need not be in A-labels."""
+        # What starts with an underscore is the name of no host, and in A-labels already.
+        ascii_name = name if name.startswith("_") else canonical_domain(name)
         if ascii_name is None:
-            return None
-        return await look_up(self.resolver, ascii_name, kind)
+            return Answer(None, name, is_secure=False)
+        return await ask(self.resolver, ascii_name, kind)
 
 
 def _text(name: dns.Name) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from mailhive.smtp.client import Disconnected, Refused, Session, leave
+from mailhive.smtp.limits import Limits
 
 __all__ = ["IdleSessions"]
 
@@ -24,7 +25,9 @@ class IdleSessions:
 
     def keep(self, target: Any, session: Session) -> None:
         """Have one for the next message to the same target."""
-        if session.messages >= _MOST_MESSAGES:
+        # RFC 9422 §4.1: no more transactions than the server wants.
+        most = Limits.of(session.extensions).transactions or _MOST_MESSAGES
+        if session.messages >= min(most, _MOST_MESSAGES):
             _end(session)
             return
         alarm = self._reactor.callLater(_IDLE, self._expire, target, session)

@@ -1,64 +1,56 @@
 """Which servers mail for a domain goes to, and how far each is trusted."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from enum import Enum
+from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define, frozen
-from twisted.internet.ssl import (
-    Certificate,
-    optionsForClientTLS,
-    platformTrust,
-    trustRootFromCertificates,
-)
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
 from mailhive.config.relay import RelaySettings, RouteSettings
-from mailhive.smtp.relay.connection import AnyCertificate
-from mailhive.smtp.relay.exchangers import NO_ADDRESS, UNFIT, Exchangers, NoMail
+from mailhive.errors import TemporaryFailure
+from mailhive.smtp.relay.dane import DaneLookups
+from mailhive.smtp.relay.exchangers import (
+    NO_ADDRESS,
+    UNFIT,
+    UNPROVED,
+    Addresses,
+    Exchangers,
+    Hosts,
+    NoMail,
+)
+from mailhive.smtp.relay.sts import Policy
+from mailhive.smtp.relay.target import Demand, Security, Target
+from mailhive.smtp.relay.tls import Dane
 
-__all__ = ["Routes", "Security", "Target"]
-
-
-class Security(Enum):
-    """What a connection has to be."""
-
-    NONE = "none"  # plain
-    OPPORTUNISTIC = "opportunistic"  # encrypted if that can be had, with whomever
-    STARTTLS = "starttls"  # encrypted, and the server is who it should be
-    IMPLICIT = "implicit"  # the same, from the first octet
+__all__ = ["Routes"]
 
 
 @frozen
-class Target:
-    """An address to connect to, and how."""
+class _Way:
+    """The hosts of a route or domain, and how they are reached."""
 
-    host: str
-    address: str
+    hosts: Hosts
     port: int
     security: Security
-    trust: Any = None  # for `optionsForClientTLS`; None: the system's
+    trust: Any = None
     login: tuple[str, str] | None = None
-
-    def creator(self, security: Security) -> Any:
-        """The `IOpenSSLClientConnectionCreator` for `security`."""
-        if security is Security.OPPORTUNISTIC:
-            return AnyCertificate(self.host)
-        return optionsForClientTLS(self.host, trustRoot=self.trust or platformTrust())
+    policy: Policy | None = None
 
 
 @define(eq=False, slots=False)
 class Routes:
-    """`settings` choose; where they say nothing, the DNS does, and the domain's own policy.
+    """`settings` choose; where they say nothing, the DNS does, and what a domain asks for.
 
-    Without `mta_sts` nobody asks for that.
+    Without `mta_sts` and `dane` nobody looks for that.
     """
 
     settings: RelaySettings
     exchangers: Exchangers
     mta_sts: Any = None  # MtaSts
+    dane: DaneLookups | None = None
     _trusts: dict[str, Any] = Factory(dict)
 
     @cached_property
@@ -78,41 +70,95 @@ class Routes:
                 return route
         return routes.get("*")
 
-    async def targets(self, domain: str) -> AsyncIterator[Target]:
+    async def targets(self, domain: str, demand: Demand = Demand.USUAL) -> AsyncIterator[Target]:
         """What to try, in order.
 
-        `NoMail` if there is nothing, `TemporaryFailure` if that cannot be known now.
+        At the end `NoMail` if there was nothing, or `TemporaryFailure` if there may be more.
         """
-        route, found = self.of(domain), False
-        hosts: Sequence[str]
-        if route is not None:
-            hosts, port = (route.host,), route.port or (465 if route.tls == "implicit" else 587)
-            security, trust = Security(route.tls), self._trust(route)
-            login = (route.user, route.password or "") if route.user is not None else None
-        else:
-            port, security, trust, login = self.settings.port, Security.OPPORTUNISTIC, None, None
-            hosts = (domain,) if domain[:1] == "[" else await self.exchangers.hosts(domain)
-            policy = None if self.mta_sts is None else await self.mta_sts.policy(domain)
-            if policy is not None and policy.mode == "enforce":
-                # RFC 8461 §4, §5: only these, and only if they prove to be who they are.
-                hosts = [host for host in hosts if policy.allows(host)]
-                security = Security.STARTTLS
-                if not hosts:
-                    raise NoMail(UNFIT)
-        for host in hosts:
-            for address in await self._addresses(host):
-                found = True
-                yield Target(host.strip("[]"), address, port, security, trust, login)
-        if not found:
-            raise NoMail(NO_ADDRESS)
+        route = self.of(domain)
+        way = await self._by_dns(domain) if route is None else self._by(route)
+        reason, is_empty = NO_ADDRESS, True
+        doubt: TemporaryFailure | None = None
+        for host in way.hosts.names:
+            try:
+                addresses = await self._addresses(host)
+                security, dane = (
+                    await self._security(way, host, addresses, demand)
+                    if route is None
+                    else (_encrypted(way.security) if demand is Demand.TLS else way.security, None)
+                )
+            except _Unfit as error:
+                reason = error.reply
+            except TemporaryFailure as error:
+                doubt = error
+            else:
+                for address in addresses.addresses:
+                    if ":" not in address or self.settings.ipv6:
+                        is_empty = False
+                        yield Target(
+                            host.strip("[]"),
+                            address,
+                            way.port,
+                            security,
+                            way.trust,
+                            way.login,
+                            dane,
+                        )
+        if doubt is not None:
+            raise doubt
+        if is_empty:
+            raise NoMail(reason)
 
-    async def _addresses(self, host: str) -> tuple[str, ...]:
+    def _by(self, route: RouteSettings) -> _Way:
+        return _Way(
+            Hosts((route.host,), route.host, route.host, is_secure=False, is_implicit=True),
+            route.port or (465 if route.tls == "implicit" else 587),
+            Security(route.tls),
+            self._trust(route),
+            (route.user, route.password or "") if route.user is not None else None,
+        )
+
+    async def _by_dns(self, domain: str) -> _Way:
+        if domain[:1] == "[":
+            itself = Hosts((domain,), domain, domain, is_secure=False, is_implicit=True)
+            return _Way(itself, self.settings.port, Security.OPPORTUNISTIC)
+        hosts = await self.exchangers.hosts(domain)
+        policy = None if self.mta_sts is None else await self.mta_sts.policy(domain)
+        return _Way(hosts, self.settings.port, Security.OPPORTUNISTIC, policy=policy)
+
+    async def _security(
+        self, way: _Way, host: str, addresses: Addresses, demand: Demand
+    ) -> tuple[Security, Dane | None]:
+        """How a host of a domain may be used.  `_Unfit` if not at all."""
+        if demand is Demand.NONE:  # RFC 8689 §4.2.2
+            return way.security, None
+        is_named = way.policy is not None and way.policy.allows(host)
+        if demand is Demand.TLS and not (
+            is_named or way.hosts.is_secure or way.hosts.is_implicit
+        ):  # RFC 8689 §4.2.1, step 2
+            raise _Unfit(UNPROVED)
+        dane = None
+        if self.dane is not None:
+            dane = await self.dane.dane(host, addresses, way.hosts)
+            if dane is not None and dane.records:
+                # RFC 8461 §2: what MTA-STS finds good makes up for nothing here.
+                return Security.DANE, dane
+        if way.policy is not None and way.policy.mode == "enforce":
+            # RFC 8461 §4, §5: only these, and only if they prove to be who they are.
+            if not is_named:
+                raise _Unfit(UNFIT)
+            return Security.STARTTLS, None
+        if demand is Demand.TLS:
+            return Security.STARTTLS, None
+        return way.security if dane is None else Security.ENCRYPTED, None
+
+    async def _addresses(self, host: str) -> Addresses:
         literal = host.strip("[]")
         try:
-            addresses: Sequence[str] = (str(ip_address(literal.lower().removeprefix("ipv6:"))),)
+            address = str(ip_address(literal.lower().removeprefix("ipv6:")))
         except ValueError:
-            addresses = await self.exchangers.addresses(host)
-        return tuple(a for a in addresses if ":" not in a or self.settings.ipv6)
+            return await self.exchangers.addresses(host)
+        return Addresses((address,), host, is_secure=False)
 
     def _trust(self, route: RouteSettings) -> Any:
         """The same object each time, as connections are shared by equal targets."""
@@ -121,6 +167,15 @@ class Routes:
         if route.host not in self._trusts:
             self._trusts[route.host] = _read_trust(route.ca_file)
         return self._trusts[route.host]
+
+
+class _Unfit(NoMail):
+    """A host cannot be used for this message."""
+
+
+def _encrypted(security: Security) -> Security:
+    """What a route is for a message that has to have TLS (RFC 8689 §4.2.1, step 4)."""
+    return security if security is Security.IMPLICIT else Security.STARTTLS
 
 
 def _read_trust(path: Path) -> Any:

@@ -5,11 +5,10 @@ holds up nothing but its own mail.  A connection on which everything went well i
 kept for a moment for the next message to the same destination.
 """
 
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
@@ -25,23 +24,29 @@ from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.smtp import client
 from mailhive.smtp.answers import outcome_of
 from mailhive.smtp.client import MOST_RECIPIENTS, Disconnected, Refused, Session, TlsFailed
+from mailhive.smtp.limits import Limits
 from mailhive.smtp.relay.connection import Connection
+from mailhive.smtp.relay.content import StoredContent
 from mailhive.smtp.relay.exchangers import NoMail
 from mailhive.smtp.relay.idle import IdleSessions
-from mailhive.smtp.relay.routes import Routes, Security, Target
+from mailhive.smtp.relay.routes import Routes
 from mailhive.smtp.relay.signing import Signer
+from mailhive.smtp.relay.target import Demand, Security, Target
 from mailhive.smtp.replies import SmtpReply
 
 __all__ = ["RelayTransport"]
 
+#: Transactions of one connection.
+_MOST_TRANSACTIONS = 1_000
 #: Addresses that one attempt tries.
 _MOST_TARGETS = 10
-#: Octets of a message that are read at once.
-_CHUNK = 262_144
 
 _NO_DOMAIN = SmtpReply(550, "5.1.3", "The address has no domain that mail can be for")
 _NO_ANSWER = SmtpReply(451, "4.4.1", "No server of the domain answers")
 _GONE = SmtpReply(451, "4.4.2", "")
+# RFC 8689 §4.2.1
+_NO_REQUIRETLS = SmtpReply(550, "5.7.30", "The server does not support REQUIRETLS")
+_NO_TLS = SmtpReply(550, "5.7.10", "")
 
 
 @implementer(ITransport)
@@ -83,52 +88,78 @@ class RelayTransport(Service):
         if not domain:
             return tuple(outcome_of(address, _NO_DOMAIN) for address in envelope.recipients)
         signatures = await self.signer.signatures(blob_id)
-        content = await _Content.of(self.blobs, blob_id, signatures)
+        content = await StoredContent.of(self.blobs, blob_id, signatures)
+        demand = _demand(envelope, content)
         why: SmtpReply | None = None
         host, tried = "", 0
         try:
-            async for target in self.routes.targets(domain):
+            async for target in self.routes.targets(domain, demand):
                 tried += 1
                 host = target.host
-                try:
-                    session = await self._session(target)
-                except Refused as error:
-                    # Another server may be in a better mood, today or tomorrow: a refusal
-                    # at this stage is final only if all of them refuse.
-                    if why is None or why.code >= 500:
-                        why = error.reply
-                except (Disconnected, ConnectError, ConnectingCancelledError) as error:
-                    why = SmtpReply(451, "4.4.1", _said(error))
-                else:
+                session, refusal = await self._reach(target, demand)
+                if session is not None:
                     return await self._transfer(session, target, envelope, content)
                 self._log.info(
                     "{host} [{address}] does not take mail now: {why}",
                     host=target.host,
                     address=target.address,
-                    why=str(why),
+                    why=str(refusal),
                 )
+                # Another server may be in a better mood, today or tomorrow: a refusal at this
+                # stage is final only if all of them refuse.
+                if why is None or why.code >= 500:
+                    why = refusal
                 if tried == _MOST_TARGETS:
                     break
         except NoMail as error:
             why = error.reply
         except TemporaryFailure as error:
-            why = SmtpReply(451, "4.4.3", str(error))
+            if why is None or why.code >= 500:
+                why = SmtpReply(451, "4.4.3", str(error))
         return tuple(
             evolve(outcome_of(address, why or _NO_ANSWER), host=host)
             for address in envelope.recipients
         )
 
+    async def _reach(
+        self, target: Target, demand: Demand
+    ) -> tuple[Session, None] | tuple[None, SmtpReply]:
+        """A conversation that will do for the message, or why there is none."""
+        try:
+            session = await self._session(target)
+        except Refused as error:
+            return None, error.reply
+        except TlsFailed as error:
+            text = str(error)
+            # RFC 3463 §3.8: X.7.5, cryptographic failure.
+            return None, (
+                evolve(_NO_TLS, text=text)
+                if demand is Demand.TLS
+                else SmtpReply(451, "4.7.5", text)
+            )
+        except (Disconnected, ConnectError, ConnectingCancelledError) as error:
+            return None, SmtpReply(451, "4.4.1", _said(error))
+        if demand is Demand.TLS and "REQUIRETLS" not in session.extensions:
+            self._idle.keep(target, session)
+            return None, _NO_REQUIRETLS
+        return session, None
+
     async def _transfer(
-        self, session: Session, target: Target, envelope: Envelope, content: "_Content"
+        self, session: Session, target: Target, envelope: Envelope, content: StoredContent
     ) -> tuple[RecipientOutcome, ...]:
         """Send in as many transactions as the server wants."""
         outcomes: dict[str, RecipientOutcome] = {}
         left = list(envelope.recipients)
-        most = _most_recipients(session)
-        notifies = "DSN" in session.extensions
+        most = MOST_RECIPIENTS
         try:
             while left and session.is_open:
-                some = evolve(envelope, recipients=tuple(left[:most]))
+                limits = Limits.of(session.extensions)
+                if session.messages >= (limits.transactions or _MOST_TRANSACTIONS):
+                    await client.leave(session)
+                    session.wire.abort("Done")
+                    session = await self._session(target)
+                notifies = "DSN" in session.extensions
+                some = evolve(envelope, recipients=limits.first(left, most))
                 results = await client.transfer(session, some, content)
                 # RFC 5321 §4.5.3.1.10: those that were too many come in another transaction.
                 taken = sum(result.code < 300 for result in results)
@@ -143,8 +174,8 @@ class RelayTransport(Service):
                 left = [a for a in left if a in late or a not in outcomes]
         except Refused as error:
             self._fill(outcomes, envelope, error.reply, target)
-        except Disconnected as error:
-            self._fill(outcomes, envelope, evolve(_GONE, text=str(error)), target)
+        except (Disconnected, ConnectError, ConnectingCancelledError) as error:
+            self._fill(outcomes, envelope, evolve(_GONE, text=_said(error)), target)
         self._fill(outcomes, envelope, evolve(_GONE, text="The server went away"), target)
         if session.is_open:
             self._idle.keep(target, session)
@@ -188,8 +219,8 @@ class RelayTransport(Service):
         wire = await endpoint.connect(_Dialer(self.reactor, creator, implicit))
         try:
             session = await client.greet(wire, self.hostname, encrypted=implicit)
-            if security is Security.STARTTLS:
-                await client.start_tls(session)
+            if security in (Security.ENCRYPTED, Security.DANE, Security.STARTTLS):
+                await _start_tls(session)
             elif security is Security.OPPORTUNISTIC and "STARTTLS" in session.extensions:
                 with suppress(Refused):  # what comes next will say if it cannot go on
                     await client.start_tls(session)
@@ -212,57 +243,20 @@ class _Dialer(Factory):
         return Connection(self.reactor, self.creator, implicit_tls=self.implicit_tls)
 
 
-@frozen
-class _Content:
-    """A message in the blob store behind header fields of its own, as `client.Content`."""
-
-    blobs: Any
-    blob_id: str
-    before: bytes
-    stored: int
-    is_8bit: bool
-    has_utf8_header: bool
-
-    @property
-    def size(self) -> int:
-        return len(self.before) + self.stored
-
-    @classmethod
-    async def of(cls, blobs: Any, blob_id: str, fields: bytes) -> "_Content":
-        """Reads it through, to know what it holds; `fields` are in ASCII."""
-        size = await blobs.size(blob_id)
-        is_8bit = has_utf8_header = False
-        in_header = True
-        before = b""
-        for start in range(0, size, _CHUNK):
-            octets = await blobs.read(blob_id, start, _CHUNK)
-            if in_header:
-                text = before + octets
-                end = min((i for i in (text.find(b"\n\r\n"), text.find(b"\n\n")) if i >= 0),
-                          default=-1)  # fmt: skip
-                in_header = end < 0
-                header = text if in_header else text[:end]
-                has_utf8_header = has_utf8_header or not header.isascii()
-                before = octets[-3:]
-            is_8bit = is_8bit or not octets.isascii()
-            if is_8bit and not in_header:
-                break
-        return cls(blobs, blob_id, fields, size, is_8bit, has_utf8_header)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        if self.before:
-            yield self.before
-        for start in range(0, self.stored, _CHUNK):
-            yield await self.blobs.read(self.blob_id, start, _CHUNK)
+def _demand(envelope: Envelope, content: StoredContent) -> Demand:
+    """RFC 8689 §4.1, §4.2.1: the parameter counts for more than the header field."""
+    if "REQUIRETLS" in envelope.parameters:
+        # §5: a report is not lost for want of it.
+        return Demand.TLS if envelope.mail_from else Demand.USUAL
+    return Demand.NONE if content.needs_no_tls else Demand.USUAL
 
 
-def _most_recipients(session: Session) -> int:
-    """RFC 9422 §4.2: RCPTMAX of LIMITS."""
-    for limit in session.extensions.get("LIMITS", "").upper().split():
-        name, _, value = limit.partition("=")
-        if name == "RCPTMAX" and value.isdecimal() and int(value) > 0:
-            return min(int(value), MOST_RECIPIENTS)
-    return MOST_RECIPIENTS
+async def _start_tls(session: Session) -> None:
+    """STARTTLS that has to be."""
+    try:
+        await client.start_tls(session)
+    except Refused as error:
+        raise TlsFailed(f"No TLS: {error.reply}") from error
 
 
 def _said(error: Exception) -> str:

@@ -10,6 +10,7 @@ from twisted.internet import reactor
 
 from mailhive.config.relay import RelaySettings
 from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.smtp.relay.dane import DaneLookups
 from mailhive.smtp.relay.exchangers import Exchangers
 from mailhive.smtp.relay.routes import Routes
 from mailhive.smtp.relay.signing import Signer
@@ -77,7 +78,9 @@ async def relay(tmp_path: Path, names: NameServer, stores: Any) -> AsyncIterator
 
     def make(**settings: Any) -> Relay:
         exchangers = Exchangers(names.resolver(reactor), "here.example")
-        routes = Routes(RelaySettings(**settings), exchangers)
+        chosen = RelaySettings(**settings)
+        dane = DaneLookups(exchangers, chosen.port) if chosen.dane else None
+        routes = Routes(chosen, exchangers, dane=dane)
         signer = Signer(stores.blob_store, stores.context.offload, reactor)
         transport = RelayTransport(routes, stores.blob_store, "here.example", reactor, signer)
         transport.startService()
