@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from mailhive.auth.scram import ScramPasswords
 from mailhive.auth.throttle import Throttle
 from mailhive.auth.tickets import Tickets
 from mailhive.auth.tokens import TokenKey
@@ -111,6 +112,7 @@ class Services:
     hub: PushHub
     tickets: Tickets
     throttle: Throttle
+    scram: ScramPasswords
     offload: Callable[..., Deferred[Any]]
     reloads: Reloads
     reactor: Any
@@ -303,6 +305,7 @@ def _services(
         hub=hub,
         tickets=Tickets(reactor.seconds),
         throttle=throttle,
+        scram=ScramPasswords(directory, throttle, token_key),
         offload=offload,
         reloads=reloads,
         reactor=reactor,

@@ -4,6 +4,7 @@ A token is a JSON Web Token whose `jti` the directory knows until it is removed.
 `mailhive token` makes them.
 """
 
+import hmac
 import os
 from pathlib import Path
 from secrets import token_urlsafe
@@ -62,6 +63,11 @@ class TokenKey:
             message = f"{self.path} is not a private key of Ed25519 in PEM"
             raise TokenKeyError(message) from error
         self._key, self.kid = key, key.thumbprint()
+
+    def derived(self, purpose: bytes) -> bytes:
+        """A key of 32 octets for something else, which tells nothing of this one."""
+        private = self._key.as_dict(private=True)["d"]
+        return hmac.digest(private.encode(), purpose, "sha256")
 
     def sign(self, name: str, token_id: str, issued: int, expires: int | None) -> str:
         """A token for the principal `name`; times are in seconds."""

@@ -20,12 +20,13 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from mailhive.config.fields import at_least, doc
 from mailhive.config.units import Duration
-from mailhive.interfaces.directory import IDirectory
+from mailhive.interfaces.directory import IDirectory, IScramLogins
 from mailhive.model.principal import Principal
+from mailhive.model.scram import ScramLogin
 
 __all__ = ["CacheSettings", "CacheTtl", "CachedDirectory"]
 
@@ -104,6 +105,8 @@ class CachedDirectory:
         # Apart, so that questions about nobody do not drive out answers that are needed.
         self._missing = _Kept(settings.ttl.negative, settings.entries, clock)
         self._asked: dict[Any, list[Deferred[Any]]] = {}
+        if IScramLogins.providedBy(directory):
+            alsoProvides(self, IScramLogins)
 
     def open(self) -> Any:
         """Open the directory behind, if it can be."""
@@ -126,6 +129,17 @@ class CachedDirectory:
             state.update(len(octets).to_bytes(8, "big") + octets)
         key = ("authenticate", state.digest())
         return self._answer(key, self._directory.authenticate, login, password)
+
+    @property
+    def offers_scram(self) -> bool:
+        """See `IScramLogins`."""
+        offered: bool = self._directory.offers_scram
+        return offered
+
+    def scram(self, login: str, salt: bytes) -> Deferred[ScramLogin]:
+        """See `IScramLogins`; never kept, as each login asks once."""
+        found: Deferred[ScramLogin] = self._directory.scram(login, salt)
+        return found
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         return self._answer(("principal", name), self._directory.principal, name)

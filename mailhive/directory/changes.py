@@ -12,12 +12,12 @@ from mailhive.errors import MailhiveError, NotFound
 from mailhive.model.addresses import canonical_name, split
 from mailhive.model.principal import Principal
 
-__all__ = ["Refused", "add_principal", "change_principal", "entry_of"]
+__all__ = ["Refused", "add_principal", "change_principal", "entry_of", "split_secret"]
 
 _INSERT = (
     "INSERT INTO principal"
-    " (key, name, type, description, quota, members_may, mailboxes, enabled, secret)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " (key, name, type, description, quota, members_may, mailboxes, enabled, secret, scram)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
     "UPDATE principal SET description = ?, quota = ?, members_may = ?, mailboxes = ?, enabled = ?"
@@ -47,10 +47,18 @@ def add_principal(tables: Tables, principal: Principal, secret: str | None) -> N
             f'the mail of the former "{former}" is still to be deleted;'
             " the daemon does that within seconds when it runs"
         )
-    values = (key, principal.name, principal.type, *_changeable(principal), secret)
+    values = (key, principal.name, principal.type, *_changeable(principal), *split_secret(secret))
     tables.connection.execute(_INSERT, values)
     _put_addresses(tables, key, principal.emails)
     _put_memberships(tables, key, principal.member_of)
+
+
+def split_secret(secret: str | None) -> tuple[str | None, str | None]:
+    """The hash of a password, and what may stand on a second line: what SCRAM needs."""
+    if secret is None:
+        return None, None
+    hashed, _, scram = secret.partition("\n")
+    return hashed, scram or None
 
 
 def change_principal(tables: Tables, name: str, **values: Any) -> Principal:

@@ -9,7 +9,13 @@ from typing import Any
 
 from zope.interface import implementer
 
-from mailhive.directory.changes import Refused, add_principal, change_principal, entry_of
+from mailhive.directory.changes import (
+    Refused,
+    add_principal,
+    change_principal,
+    entry_of,
+    split_secret,
+)
 from mailhive.directory.credentials import credentials_of, digest_of, new_password
 from mailhive.directory.schemes import (
     hashed,
@@ -18,6 +24,7 @@ from mailhive.directory.schemes import (
     scheme_of,
     secret_problem,
 )
+from mailhive.directory.scram import is_possible, new_scram
 from mailhive.directory.tables import SCHEMA, Tables
 from mailhive.errors import NotFound, TemporaryFailure
 from mailhive.interfaces.directory import IDirectoryEditor
@@ -35,10 +42,14 @@ _MOST_CREDENTIALS = 100  # of a kind, of one principal
 
 @implementer(IDirectoryEditor)
 class Editor:
-    """`IDirectoryEditor` on the file at `path`, which is made if there is none."""
+    """`IDirectoryEditor` on the file at `path`, which is made if there is none.
 
-    def __init__(self, path: Path) -> None:
+    `scram_iterations` are those of what is kept for SCRAM; 0: nothing is.
+    """
+
+    def __init__(self, path: Path, scram_iterations: int = 0) -> None:
         self._path = path
+        self._scram_iterations = scram_iterations
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._told():
             self._connection = Connection(path)
@@ -88,8 +99,8 @@ class Editor:
             principal = entry_of(tables, name).principal
             if principal.type != "individual":
                 raise Refused(f'"{principal.name}" is a {principal.type}; only individuals log in')
-            sql = "UPDATE principal SET secret = ?, credential = NULL WHERE key = ?"
-            tables.connection.execute(sql, (secret, canonical_name(name)))
+            sql = "UPDATE principal SET secret = ?, scram = ?, credential = NULL WHERE key = ?"
+            tables.connection.execute(sql, (*split_secret(secret), canonical_name(name)))
 
     def remove(self, name: str, *, delete_mail: bool = False) -> Principal:
         key = canonical_name(name)
@@ -162,7 +173,10 @@ class Editor:
     def hash_password(self, password: str) -> str:
         if problem := password_problem(password):
             raise Refused(problem)
-        return hashed(password)
+        secret = hashed(password)
+        if self._scram_iterations and is_possible(password):
+            secret += "\n" + new_scram(password, self._scram_iterations)
+        return secret
 
     def checked_hash(self, secret: str) -> str:
         if is_plain_text(secret):

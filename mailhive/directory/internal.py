@@ -23,7 +23,8 @@ from mailhive.directory.credentials import Used, digest_of, used_app_password, u
 from mailhive.directory.editor import Editor
 from mailhive.directory.password import PasswordVerifier, made_up
 from mailhive.directory.resolve import Entry, find_login, find_name, is_local, reached_by
-from mailhive.directory.schemes import hashed, is_outdated
+from mailhive.directory.schemes import for_scram, hashed, is_outdated
+from mailhive.directory.scram import ScramSecrets, is_possible, new_scram, read_scram
 from mailhive.directory.tables import SCHEMA, Tables, Unbounded
 from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.directory import (
@@ -31,15 +32,22 @@ from mailhive.interfaces.directory import (
     IDirectory,
     IProvisioning,
     IRemovals,
+    IScramLogins,
 )
 from mailhive.model.addresses import split
 from mailhive.model.principal import Principal
+from mailhive.model.scram import ScramLogin
 from mailhive.registry import Provider
 from mailhive.sqlite.connection import Connection, is_storage_failure
 
 __all__ = ["PROVIDER", "InternalDirectory", "InternalSettings", "build"]
 
 _log = Logger()
+
+
+def _iterations(_: object, __: object, value: int) -> None:
+    if value and not 4_096 <= value <= 10_000_000:  # RFC 7677 §4
+        raise ValueError(f"{value} is not possible; allowed are 0 and 4096 to 10000000")
 
 
 @frozen
@@ -50,9 +58,19 @@ class InternalSettings:
         default="directory.sqlite",
         metadata=doc("The file, relative to `server.data-dir`."),
     )
+    scram_iterations: int = field(
+        default=0,
+        validator=_iterations,
+        metadata=doc(
+            "Whether users may log in by SCRAM-SHA-256: how often what is kept of a password for "
+            "that is hashed, beside its argon2 hash; 0 keeps nothing. Such a hash is easier to "
+            "guess from, so 600000 is a good value if devices are not too slow for it. A password "
+            "set before has it from the next login by that password; app passwords have none."
+        ),
+    )
 
 
-@implementer(IDirectory, IAppCredentials, IProvisioning, IRemovals)
+@implementer(IDirectory, IAppCredentials, IProvisioning, IRemovals, IScramLogins)
 class InternalDirectory:
     """`offload(function, *arguments)` runs on a thread; `clock()` is the time in seconds."""
 
@@ -61,11 +79,14 @@ class InternalDirectory:
         path: Path,
         offload: Callable[..., Deferred[Any]],
         clock: Callable[[], float],
+        scram_iterations: int = 0,
     ):
         self._path = path
         self._offload = offload
         self._clock = clock
         self._verifier = PasswordVerifier(offload, clock)
+        self._iterations = scram_iterations
+        self._scram = ScramSecrets(self._verifier.run, scram_iterations)
         self._rehashing: set[str] = set()
         self._decoy = made_up()
         self._lock = Lock()  # of the connection that threads use
@@ -99,7 +120,7 @@ class InternalDirectory:
         assert secret is not None
         if not await self._verifier.verify(principal.name, password, secret):
             return None
-        if is_outdated(secret) and principal.name not in self._rehashing:
+        if self._is_stale(entry, password) and principal.name not in self._rehashing:
             await self._rehash(entry, password)
         return evolve(principal, credential=entry.credential)
 
@@ -111,6 +132,22 @@ class InternalDirectory:
 
     def is_local_domain(self, domain: str) -> Deferred[bool]:
         return self._look(is_local, domain)
+
+    # IScramLogins
+
+    @property
+    def offers_scram(self) -> bool:
+        return self._iterations > 0
+
+    def scram(self, login: str, salt: bytes) -> Deferred[ScramLogin]:
+        return Deferred.fromCoroutine(self._scram_login(login, salt))
+
+    async def _scram_login(self, login: str, salt: bytes) -> ScramLogin:
+        entry, _ = await self._look(_entry_or_decoy, login)
+        if entry is None or not self._iterations:
+            return await self._scram.nobody(salt)
+        usable = for_scram(entry.scram or entry.secret or "")
+        return await self._scram.login(entry.principal.name, usable, entry.credential, salt)
 
     # IAppCredentials and IProvisioning
 
@@ -185,6 +222,12 @@ class InternalDirectory:
                 self._waiting.close()
                 self._waiting = None
 
+    def _is_stale(self, entry: Entry, password: str) -> bool:
+        """Is what is kept of the password another thing than would be kept of it now?"""
+        kept = read_scram(entry.scram or "")
+        wanted = self._iterations if is_possible(password) else 0
+        return is_outdated(entry.secret or "") or wanted != (kept.iterations if kept else 0)
+
     async def _rehash(self, entry: Entry, password: str) -> None:
         """Replace a secret of another scheme or cost, unless it was changed meanwhile.
 
@@ -193,9 +236,15 @@ class InternalDirectory:
         name = entry.principal.name
         self._rehashing.add(name)
         try:
-            new = await self._verifier.run(hashed, password)
-            sql = "UPDATE principal SET secret = ?, credential = ? WHERE name = ? AND secret = ?"
-            await self._offload(self._change, sql, new, entry.credential, name, entry.secret)
+            new = entry.secret
+            if is_outdated(entry.secret or ""):
+                new = await self._verifier.run(hashed, password)
+            scram = None
+            if self._iterations and is_possible(password):
+                scram = await self._verifier.run(new_scram, password, self._iterations)
+            values = (new, scram, entry.credential, name, entry.secret)
+            sql = "UPDATE principal SET secret = ?, scram = ?, credential = ?"
+            await self._offload(self._change, f"{sql} WHERE name = ? AND secret = ?", *values)
         except TemporaryFailure as error:  # the next login will do
             _log.warn("Password of {name!r} not rehashed: {why}", name=name, why=str(error))
         finally:
@@ -235,12 +284,14 @@ def _unnoted(failure: Failure) -> None:
 def build(settings: InternalSettings, context: Any) -> InternalDirectory:
     """The directory in `context.data_dir`."""
     path = context.data_dir / settings.path
-    return InternalDirectory(path, context.offload, context.reactor.seconds)
+    return InternalDirectory(
+        path, context.offload, context.reactor.seconds, settings.scram_iterations
+    )
 
 
 def edit(settings: InternalSettings, data_dir: Path) -> Editor:
     """What `mailhive account` changes it with."""
-    return Editor(data_dir / settings.path)
+    return Editor(data_dir / settings.path, settings.scram_iterations)
 
 
 PROVIDER = Provider(settings=InternalSettings, build=build, edit=edit)

@@ -14,10 +14,12 @@ from mailhive.config.problems import ConfigError
 from mailhive.directory.password import PasswordVerifier, decoy
 from mailhive.directory.principals import MemorySettings, PrincipalSettings
 from mailhive.directory.resolve import Entry, find_login, find_name, is_local, reached_by
-from mailhive.directory.schemes import credential_of
-from mailhive.interfaces.directory import IDirectory
+from mailhive.directory.schemes import credential_of, for_scram
+from mailhive.directory.scram import ScramSecrets
+from mailhive.interfaces.directory import IDirectory, IScramLogins
 from mailhive.model.addresses import canonical_address, canonical_name, split
 from mailhive.model.principal import Principal
+from mailhive.model.scram import ScramLogin, ScramVerifier
 from mailhive.registry import Provider
 
 __all__ = ["PROVIDER", "MemoryDirectory", "MemorySettings", "PrincipalSettings", "build"]
@@ -83,7 +85,7 @@ class _Configured:
             self._members.setdefault(canonical_name(other), []).append(name)
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, IScramLogins)
 class MemoryDirectory:
     """Answers at once, but for the check of a hashed password.
 
@@ -98,12 +100,18 @@ class MemoryDirectory:
         clock: Callable[[], float],
     ):
         self._verifier = PasswordVerifier(offload, clock)
+        self._scram = ScramSecrets(self._verifier.run)
         self.replace(settings.principals)
 
     def replace(self, principals: Iterable[PrincipalSettings]) -> None:
         """Know these and no others from now on."""
         self._configured = _Configured(principals)
-        self._decoy = decoy(self._configured.secrets())
+        secrets = self._configured.secrets()
+        self._decoy = decoy(secrets)
+        usable = [for_scram(secret) for secret in secrets]
+        #: Only if it works for everybody: mail programs take it for what is always there.
+        self.offers_scram = bool(usable) and None not in usable
+        self._scram.expect(one if isinstance(one, ScramVerifier) else None for one in usable)
 
     def authenticate(self, login: str, password: str) -> Deferred[Principal | None]:
         entry = find_login(self._configured, login)
@@ -113,6 +121,14 @@ class MemoryDirectory:
         principal = evolve(entry.principal, credential=credential_of(entry.secret))
         right = self._verifier.verify(principal.name, password, entry.secret)
         return right.addCallback(lambda right: principal if right else None)
+
+    def scram(self, login: str, salt: bytes) -> Deferred[ScramLogin]:
+        entry = find_login(self._configured, login)
+        if entry is None or entry.secret is None:
+            return Deferred.fromCoroutine(self._scram.nobody(salt))
+        name, secret = entry.principal.name, entry.secret
+        found = self._scram.login(name, for_scram(secret), credential_of(secret), salt)
+        return Deferred.fromCoroutine(found)
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         return succeed(find_name(self._configured, name))

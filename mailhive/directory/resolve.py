@@ -21,12 +21,14 @@ class Entry:
     """A principal and the stored secret, None for one who cannot log in.
 
     `credential` is what the password is called in `Principal.credentials`, of a directory
-    that stores another hash of it on occasion.
+    that stores another hash of it on occasion.  `scram` is what it keeps beside the hash
+    for SCRAM, if it does.
     """
 
     principal: Principal
     secret: str | None = None
     credential: str = ""
+    scram: str | None = None
 
 
 class Holdings(Protocol):

@@ -16,8 +16,12 @@ from argon2.exceptions import InvalidHashError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 from passlib.context import CryptContext
 
+from mailhive.directory.scram import MARK, derived, read_scram
+from mailhive.model.scram import ScramVerifier
+
 __all__ = [
     "credential_of",
+    "for_scram",
     "hashed",
     "is_marked",
     "is_outdated",
@@ -62,7 +66,9 @@ _SCHEMES = {
 }
 _CONTEXT = CryptContext(schemes=list(_SCHEMES))
 _MARK = re.compile(r"\{([A-Z0-9-]+)(?:\.(HEX|B64|BASE64))?\}", re.ASCII | re.IGNORECASE)
-_LOOKS_HASHED = re.compile(r"\$[A-Za-z0-9-]+\$|\{[A-Za-z0-9.-]+\}", re.ASCII)
+_LOOKS_HASHED = re.compile(r"\$[A-Za-z0-9-]+\$|\{[A-Za-z0-9.-]+\}|SCRAM-SHA-256\s*\$", re.ASCII)
+#: The name of what logins by SCRAM, and by password, can be checked with.
+_SCRAM = "scram-sha-256"
 _PLAIN = re.compile(r"\{(PLAIN|CLEAR|CLEARTEXT)\}", re.ASCII | re.IGNORECASE)
 #: Marks before a hash that says by itself what it is.
 _BEFORE_CRYPT = frozenset(
@@ -99,6 +105,11 @@ def is_plain_text(secret: str) -> bool:
     return _PLAIN.match(secret) is not None or _LOOKS_HASHED.match(secret) is None
 
 
+def for_scram(secret: str) -> ScramVerifier | str | None:
+    """What logins by SCRAM can be checked with: a verifier, or the password itself, if any."""
+    return _plain(secret) if is_plain_text(secret) else read_scram(secret)
+
+
 def is_marked(secret: str) -> bool:
     """Does the secret say what it is: a hash that is known, or plain text by `{PLAIN}`?"""
     return _PLAIN.match(secret) is not None or scheme_of(secret) is not None
@@ -108,6 +119,8 @@ def scheme_of(secret: str) -> str | None:
     """The name of the scheme that a secret is hashed by; None for plain text or an unknown one."""
     if is_plain_text(secret):
         return None
+    if read_scram(secret) is not None:
+        return _SCRAM
     bare = _bare(secret)
     for scheme in ("hex_sha512", "hex_sha256"):  # any such text would be taken for one
         if _CONTEXT.handler(scheme).identify(bare):
@@ -171,8 +184,10 @@ def secret_problem(secret: str) -> str | None:
         return None if _plain(secret) else "is empty; allowed is a hash or a password"
     scheme = scheme_of(secret)
     if scheme is None:
-        allowed = " ".join(dict.fromkeys([*_SCHEMES.values(), "{PLAIN}"]))
+        allowed = " ".join(dict.fromkeys([*_SCHEMES.values(), MARK, "{PLAIN}"]))
         return f"is hashed by a scheme that is not known; allowed are those of {allowed}"
+    if scheme == _SCRAM:
+        return None
     try:
         complete = _has_digest(scheme, _bare(secret))
     except (ValueError, TypeError):
@@ -194,12 +209,24 @@ def matches(secret: str, password: str) -> bool:
     scheme = scheme_of(secret)
     if scheme is None:
         return False
+    if scheme == _SCRAM:
+        return _is_scram_of(secret, password)
     if scheme in ("bcrypt", "ldap_bcrypt"):
         octets = octets[:_BCRYPT_OCTETS]
     try:
         return bool(_CONTEXT.handler(scheme).verify(octets, _bare(secret)))
     except (ValueError, TypeError):
         return False
+
+
+def _is_scram_of(secret: str, password: str) -> bool:
+    stored = read_scram(secret)
+    assert stored is not None
+    try:
+        given = derived(password, stored.salt, stored.iterations)
+    except ValueError:
+        return False
+    return hmac.compare_digest(given.stored_key, stored.stored_key)
 
 
 def hashed(password: str) -> str:

@@ -16,7 +16,8 @@ __all__ = ["SCHEMA", "Tables", "Unbounded", "credential_name"]
 SCHEMA = packaged_schema("mailhive.directory", "internal", 0x4D684472)
 
 _ENTRY = (
-    "SELECT name, type, description, quota, members_may, mailboxes, enabled, secret, credential"
+    "SELECT name, type, description, quota, members_may, mailboxes, enabled, secret,"
+    " credential, scram"
     " FROM principal WHERE key = ?"
 )
 
@@ -46,7 +47,8 @@ class Tables:
         row = self.connection.row(_ENTRY, (name,))
         if row is None:
             return None
-        own_name, kind, description, quota, members_may, mailboxes, enabled, secret, named = row
+        own_name, kind, description, quota, members_may, mailboxes, enabled, *rest = row
+        secret, named, scram = rest
         password = "" if secret is None else named or credential_of(secret)
         addresses = "SELECT address FROM address WHERE principal = ? ORDER BY position"
         groups = (
@@ -65,7 +67,7 @@ class Tables:
             enabled=bool(enabled),
             credentials=self._credentials(name, password) if enabled else frozenset(),
         )
-        return Entry(principal, secret, password)
+        return Entry(principal, secret, password, scram)
 
     def _credentials(self, name: str, password: str) -> frozenset[str]:
         """The names of all that lets somebody in, with that of their password if there is one."""

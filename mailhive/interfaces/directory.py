@@ -1,8 +1,15 @@
 """Directory: who exists, who they are, and which address reaches whom."""
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
-__all__ = ["IAppCredentials", "IDirectory", "IDirectoryEditor", "IProvisioning", "IRemovals"]
+__all__ = [
+    "IAppCredentials",
+    "IDirectory",
+    "IDirectoryEditor",
+    "IProvisioning",
+    "IRemovals",
+    "IScramLogins",
+]
 
 
 class IDirectory(Interface):
@@ -78,6 +85,20 @@ class IAppCredentials(Interface):
         """
 
 
+class IScramLogins(Interface):
+    """A directory that can keep passwords so that SCRAM-SHA-256 works (RFC 5802, RFC 7677)."""
+
+    offers_scram = Attribute("Whether it does now, so that users may be offered to log in so.")
+
+    def scram(login: str, salt: bytes):
+        """Fire with the `ScramLogin` of who logs in as that by their password.
+
+        For one who does not exist, or cannot log in so, it is made up, without a name, and
+        takes as long.  `salt`, of 32 octets, is always the same for a login; its beginning
+        is the salt of those who have none.  Fails as `authenticate` does.
+        """
+
+
 class IProvisioning(Interface):
     """A directory in which an individual can be made whom somebody else vouches for."""
 
@@ -144,7 +165,7 @@ class IDirectoryEditor(Interface):
         """Remove an app password or token; it lets nobody in from then on."""
 
     def hash_password(password: str) -> str:
-        """A hash for `add` and `set_secret`."""
+        """A hash for `add` and `set_secret`, with all else that logins by it need."""
 
     def checked_hash(secret: str) -> str:
         """A hash that another program made, if it is one that can be used."""

@@ -21,9 +21,16 @@ from twisted.logger import Logger
 from zope.interface import directlyProvides, implementer
 
 from mailhive.errors import MailhiveError
-from mailhive.interfaces.directory import IAppCredentials, IDirectory, IProvisioning, IRemovals
+from mailhive.interfaces.directory import (
+    IAppCredentials,
+    IDirectory,
+    IProvisioning,
+    IRemovals,
+    IScramLogins,
+)
 from mailhive.model.addresses import canonical_domain, canonical_name, split
 from mailhive.model.principal import Principal
+from mailhive.model.scram import ScramLogin
 
 __all__ = ["Directories", "Routes"]
 
@@ -70,7 +77,7 @@ class Directories:
     """`routes` may be replaced at any time; questions under way are not disturbed.
 
     What only some directories can do, app passwords or removals, is done by those; it
-    is an `IAppCredentials` and an `IProvisioning` while one of them is.
+    is an `IAppCredentials`, `IProvisioning` or `IScramLogins` while one of them is.
     """
 
     def __init__(self, routes: Routes) -> None:
@@ -84,7 +91,7 @@ class Directories:
     def routes(self, routes: Routes) -> None:
         self._routes = routes
         all_of_them = routes.directories.values()
-        some = (IAppCredentials, IProvisioning)
+        some = (IAppCredentials, IProvisioning, IScramLogins)
         directlyProvides(self, *(i for i in some if any(map(i.providedBy, all_of_them))))
 
     # IDirectory
@@ -139,6 +146,27 @@ class Directories:
             return succeed(None)
         return source.ask("provision", there).addCallback(source.one)
 
+    # IScramLogins
+
+    @property
+    def offers_scram(self) -> bool:
+        return bool(self._offering())
+
+    def scram(self, login: str, salt: bytes) -> Deferred[ScramLogin]:
+        offering = self._offering()
+        own = self._of_domain(split(login)[1])
+        for source in offering:
+            if source.name == own.name:
+                found = source.ask("scram", login, salt)
+                return found.addCallback(source.login)
+        # Nobody can log in so there; one of the others makes somebody up.
+        made_up = offering[0].ask("scram", "", salt)
+        return made_up.addCallback(lambda found: ScramLogin(found.verifier))
+
+    def _offering(self) -> "list[_Source]":
+        sources = self._providing(IScramLogins)
+        return [source for source in sources if source.directory.offers_scram]
+
     # IRemovals
 
     def removals(self) -> Deferred[tuple[str, ...]]:
@@ -184,7 +212,7 @@ class _Source:
     def directory(self) -> Any:
         return self.routes.directories[self.name]
 
-    def ask(self, method: str, *args: str) -> Deferred[Any]:
+    def ask(self, method: str, *args: Any) -> Deferred[Any]:
         return maybeDeferred(getattr(self.directory, method), *args)
 
     def one(self, principal: Principal | None) -> Principal | None:
@@ -200,6 +228,10 @@ class _Source:
             )
             return None
         return evolve(principal, name=name, member_of=self.names(principal.member_of))
+
+    def login(self, found: ScramLogin) -> ScramLogin:
+        """A login by SCRAM with the name as it is here."""
+        return evolve(found, name=next(iter(self.names([found.name] if found.name else [])), None))
 
     def many(self, principals: tuple[Principal, ...]) -> tuple[Principal, ...]:
         return tuple(p for p in map(self.one, principals) if p is not None)

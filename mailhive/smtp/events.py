@@ -3,14 +3,15 @@
 from attrs import frozen
 
 from mailhive.model.envelope import Envelope
+from mailhive.smtp.exchange import Credentials, Lookup
 from mailhive.smtp.replies import SmtpReply
-from mailhive.smtp.sasl import Credentials
 
 __all__ = [
     "Authenticate",
     "Connected",
     "Event",
     "Hello",
+    "Lookup",
     "MessageData",
     "MessageEnd",
     "MessageRefused",
@@ -117,6 +118,7 @@ class StartTls:
 
 Event = (
     Authenticate
+    | Lookup
     | Connected
     | Hello
     | Sender

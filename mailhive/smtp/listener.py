@@ -195,6 +195,7 @@ class SubmissionListener:
             submission=True,
             auth_in_clear=listener.settings.auth_in_clear,
             max_hold=services.limits.delayed_send,
+            offers_scram=lambda: services.scram.is_offered,
         )
         session = partial(
             SubmissionSession,

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mailhive.edge.binding import channel_bindings
 from mailhive.smtp import replies
 from mailhive.smtp.checks import Encryption
 from mailhive.smtp.events import Event, MessageData, MessageRefused, StartTls, TransactionEnd
@@ -92,7 +93,10 @@ class SmtpProtocol(Protocol):
         server = self._server
         peer = peer_host(self.transport.getPeer())
         self._machine = SmtpServer(
-            server.profile, peer=address_literal(peer), tls=server.implicit_tls
+            server.profile,
+            peer=address_literal(peer),
+            tls=server.implicit_tls,
+            bindings=lambda: channel_bindings(self.transport),
         )
         self._session = server.session(
             services=server.services,

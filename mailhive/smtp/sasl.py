@@ -1,60 +1,16 @@
-"""SASL on the server's side of SMTP (RFC 4954, RFC 4422): exchanges without I/O.
-
-An exchange is asked for a first challenge, or fed the client's initial response,
-and then responses until it yields credentials:
-
-    exchange = begin("PLAIN")
-    step = exchange.step(response)      # octets, None: there is none yet
-    # step: a challenge (octets), or `Password`, or `Token`
-"""
+"""SASL on the server's side of SMTP (RFC 4954, RFC 4422): mechanisms without I/O."""
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 
-from attrs import field, frozen
+from mailhive.smtp.exchange import Credentials, Exchange, Password, SaslError, Token
+from mailhive.smtp.scram import Scram
 
-__all__ = ["MECHANISMS", "Credentials", "Exchange", "Password", "SaslError", "Token", "begin"]
+__all__ = ["begin", "mechanisms"]
 
 _KEY = re.compile(rb"[A-Za-z]+")
 _SEPARATOR = b"\x01"
-
-
-class SaslError(ValueError):
-    """The response is not one of the mechanism."""
-
-
-@frozen
-class Password:
-    """A login and a password."""
-
-    login: str
-    password: str = field(repr=False)
-
-
-@frozen
-class Token:
-    """A bearer token; `user` is whose it is said to be, if that was said."""
-
-    token: str = field(repr=False)
-    user: str | None
-
-
-Credentials = Password | Token
-
-
-class Exchange(ABC):
-    """One attempt; see the module's docstring.
-
-    `failure` is what a client of the mechanism is to be told before the refusal, if
-    anything; it then says that it has read it.
-    """
-
-    failure: bytes | None = None
-
-    @abstractmethod
-    def step(self, response: bytes | None) -> bytes | Credentials:
-        """Take a response, None if there is none yet; `SaslError` if it is not one."""
 
 
 class _Plain(Exchange):
@@ -133,18 +89,32 @@ class _XOAuth2(_Bearer):
         return fields.get("user", ""), fields
 
 
-#: By name, the best first.
-MECHANISMS: dict[str, Callable[[], Exchange]] = {
+_ALWAYS: dict[str, Callable[[], Exchange]] = {
     "OAUTHBEARER": _OAuthBearer,
     "XOAUTH2": _XOAuth2,
     "PLAIN": _Plain,
     "LOGIN": _Login,
 }
+_SCRAM = "SCRAM-SHA-256"
+_PLUS = "SCRAM-SHA-256-PLUS"
 
 
-def begin(mechanism: str) -> Exchange:
-    """An exchange of the mechanism, whose name is in any case.  KeyError if there is none."""
-    return MECHANISMS[mechanism.upper()]()
+def mechanisms(bindings: Mapping[str, bytes] | None = None) -> tuple[str, ...]:
+    """The names of those that are offered, the best first.
+
+    `bindings` is None where SCRAM is not, else the data of channel bindings by their types.
+    """
+    if bindings is None:
+        return tuple(_ALWAYS)
+    return (*((_PLUS,) if bindings else ()), _SCRAM, *_ALWAYS)
+
+
+def begin(mechanism: str, bindings: Mapping[str, bytes] | None = None) -> Exchange:
+    """An exchange of one of these, whose name is in any case.  KeyError if there is none."""
+    name = mechanism.upper()
+    if name in (_SCRAM, _PLUS) and name in mechanisms(bindings):
+        return Scram(bindings or {}, plus=name == _PLUS)
+    return _ALWAYS[name]()
 
 
 def _fields(pairs: list[bytes]) -> dict[str, str]:

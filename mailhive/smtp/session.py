@@ -25,20 +25,22 @@ from twisted.logger import Logger, LogLevel
 from mailhive.errors import TemporaryFailure
 from mailhive.mail.delivery import deliver_each
 from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.model.scram import ScramLogin
 from mailhive.smtp import replies
 from mailhive.smtp.checks import Check, CheckFactory, Encryption, HeldMessage, Visit
 from mailhive.smtp.events import (
     Authenticate,
     Connected,
     Hello,
+    Lookup,
     MessageEnd,
     MessageStart,
     Recipient,
     Sender,
     TransactionEnd,
 )
+from mailhive.smtp.exchange import Credentials
 from mailhive.smtp.replies import Fault, SmtpReply, peer_error, server_error
-from mailhive.smtp.sasl import Credentials
 from mailhive.smtp.spool import Spool
 from mailhive.smtp.trace import TraceFilter, address_literal, trace_header
 
@@ -47,8 +49,10 @@ __all__ = ["HOP_LIMIT", "LmtpSession", "Session", "verdict"]
 #: Received fields that a message may come with: RFC 5321 §6.3 asks for at least 100.
 HOP_LIMIT = 100
 
-Answer = SmtpReply | tuple[SmtpReply, ...] | None
-Question = Authenticate | Connected | Hello | Sender | Recipient | MessageStart | MessageEnd
+Answer = SmtpReply | tuple[SmtpReply, ...] | ScramLogin | None
+Question = (
+    Lookup | Authenticate | Connected | Hello | Sender | Recipient | MessageStart | MessageEnd
+)
 
 _HEADER_TOO_LONG = peer_error(552, "5.3.4", "The header of the message is too long")
 
@@ -125,6 +129,8 @@ class Session:
                 if refusal is None:
                     self.visit.hello = name
                 return refusal
+            case Lookup(login):
+                return await self.look_up(login)
             case Authenticate(credentials):
                 return await self.log_in(credentials)
             case Sender(address, parameters):
@@ -160,6 +166,10 @@ class Session:
             if refusal is not None:
                 return refusal
         return None
+
+    async def look_up(self, login: str) -> ScramLogin | SmtpReply:
+        """What SCRAM goes by for a login.  Asked in roles that have AUTH."""
+        raise NotImplementedError(login)
 
     async def log_in(self, credentials: Credentials) -> SmtpReply | None:
         """Are these somebody's?  Asked in roles that have AUTH."""

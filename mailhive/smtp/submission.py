@@ -11,6 +11,7 @@ from attrs import evolve
 
 from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts
 from mailhive.auth.passwords import Passwords
+from mailhive.auth.scram import ScramPasswords
 from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.interfaces.authentication import IBearerTokens
 from mailhive.mail.identities import may_send_as
@@ -22,11 +23,12 @@ from mailhive.model.addresses import canonical_name
 from mailhive.model.ids import random_id
 from mailhive.model.outbound import OutboundMessage
 from mailhive.model.principal import Principal
+from mailhive.model.scram import ScramLogin
 from mailhive.model.utcdate import parse_date
 from mailhive.smtp import replies
 from mailhive.smtp.events import MessageStart
+from mailhive.smtp.exchange import Credentials, Password, Proof
 from mailhive.smtp.replies import SmtpReply, peer_error
-from mailhive.smtp.sasl import Credentials, Password
 from mailhive.smtp.session import Session
 from mailhive.smtp.trace import address_literal, received_header
 
@@ -53,15 +55,18 @@ class SubmissionSession(Session):
         self._save_sent = save_sent
         self._send_at: int | None = None
 
+    async def look_up(self, login: str) -> SmtpReply | ScramLogin:
+        scram: ScramPasswords = self.services.scram
+        try:
+            return await scram.find(login)
+        except (AuthenticationFailed, TemporaryFailure) as error:
+            return _refusal(error)
+
     async def log_in(self, credentials: Credentials) -> SmtpReply | None:
         try:
             user = await self._principal(credentials)
-        except (AuthenticationFailed, NoAccount):
-            user = None
-        except TooManyAttempts as error:
-            return evolve(replies.TRY_LATER, cause=str(error))
-        except TemporaryFailure as error:
-            return evolve(replies.TRY_LATER, cause=str(error), whose_fault=replies.Fault.SERVER)
+        except (AuthenticationFailed, NoAccount, TooManyAttempts, TemporaryFailure) as error:
+            return _refusal(error)
         if user is None or not user.enabled:
             return replies.AUTHENTICATION_FAILED
         self.visit.user = user
@@ -69,6 +74,15 @@ class SubmissionSession(Session):
 
     async def _principal(self, credentials: Credentials) -> Principal | None:
         services = self.services
+        if isinstance(credentials, Proof):
+            scram: ScramPasswords = services.scram
+            return await scram.principal_of(
+                credentials.login,
+                credentials.found,
+                credentials.text,
+                right=credentials.right,
+                peer=self.peer,
+            )
         if isinstance(credentials, Password):
             passwords = Passwords(services.directory, services.throttle)
             return await passwords.principal_of(
@@ -203,6 +217,15 @@ class SubmissionSession(Session):
             if not await may_send_as(self.services.directory, user, author):
                 return evolve(replies.NOT_YOUR_ADDRESS, cause=f"From {author}")
         return None
+
+
+def _refusal(error: MailhiveError) -> SmtpReply:
+    """What a client is told who cannot be let in."""
+    if isinstance(error, TooManyAttempts):
+        return evolve(replies.TRY_LATER, cause=str(error))
+    if isinstance(error, TemporaryFailure):
+        return evolve(replies.TRY_LATER, cause=str(error), whose_fault=replies.Fault.SERVER)
+    return replies.AUTHENTICATION_FAILED
 
 
 def _is_named(principal: Principal, user: str | None) -> bool:

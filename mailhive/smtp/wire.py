@@ -8,7 +8,7 @@ none, then writes `data_to_send`:
         ...                                   # and machine.answer(reply), now or later
     transport.write(machine.data_to_send())
 
-**Questions.**  Authenticate, Recipient, MessageStart and MessageEnd are questions, and with
+**Questions.**  Lookup, Authenticate, Recipient, MessageStart and MessageEnd are questions, and with
 `Profile.checked` Connected, Hello and Sender as well.  While one is open, `waiting` is
 true, no event comes and no further command is looked at, so replies leave in the order of
 their commands however long an answer takes (RFC 2920 §3.2).  What arrives meanwhile is
@@ -51,7 +51,7 @@ may be answered by a tuple of replies.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Any
@@ -59,6 +59,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from mailhive.model.envelope import Envelope
+from mailhive.model.scram import ScramLogin
 from mailhive.smtp import replies
 from mailhive.smtp.commands import (
     MAIL_PARAMETERS,
@@ -77,6 +78,7 @@ from mailhive.smtp.events import (
     Connected,
     Event,
     Hello,
+    Lookup,
     MessageEnd,
     MessageStart,
     Recipient,
@@ -88,7 +90,7 @@ from mailhive.smtp.incoming import Ended, Incoming
 from mailhive.smtp.lines import AUTH_LINE_LIMIT, LINE_LIMIT, LONG_LINE_LIMIT, InputBuffer
 from mailhive.smtp.login import Login
 from mailhive.smtp.replies import SmtpReply, peer_error
-from mailhive.smtp.sasl import MECHANISMS
+from mailhive.smtp.sasl import mechanisms
 
 __all__ = ["Profile", "SmtpServer"]
 
@@ -118,6 +120,7 @@ class Profile:
     lmtp: bool = False
     auth_in_clear: bool = False
     max_hold: int = 0  # seconds that a message may be held back (RFC 4865); 0: not at all
+    offers_scram: Callable[[], bool] = lambda: False
     checked: bool = False  # are the connection, EHLO and MAIL questions?
 
 
@@ -133,9 +136,20 @@ class _Phase(Enum):
 class SmtpServer:
     """One connection.  See the module's docstring."""
 
-    def __init__(self, profile: Profile, *, peer: str = "", tls: bool = False) -> None:
-        """`peer` is the client's address literal, told back to it; `tls`: TLS from the start."""
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        peer: str = "",
+        tls: bool = False,
+        bindings: Callable[[], Mapping[str, bytes]] = dict,
+    ) -> None:
+        """`peer` is the client's address literal, told back to it; `tls`: TLS from the start.
+
+        `bindings()` has the data of the channel bindings of TLS, by their types.
+        """
         self._profile = profile
+        self._bindings = bindings
         self._peer = peer
         self._input = InputBuffer(AUTH_LINE_LIMIT if profile.submission else LONG_LINE_LIMIT)
         self._out = bytearray()
@@ -200,7 +214,7 @@ class SmtpServer:
         """Is it content, rather than a command, that the peer is to send?"""
         return self._incoming.receiving
 
-    def answer(self, reply: SmtpReply | tuple[SmtpReply, ...] | None = None) -> None:
+    def answer(self, reply: SmtpReply | tuple[SmtpReply, ...] | ScramLogin | None = None) -> None:
         """Answer the question that is open."""
         when_answered = self._when_answered
         if when_answered is None:
@@ -383,7 +397,7 @@ class SmtpServer:
             until = datetime.now(UTC) + timedelta(seconds=most)
             keywords.append(f"FUTURERELEASE {most} {until:%Y-%m-%dT%H:%M:%SZ}")  # RFC 4865 §3
         if self._may_authenticate:
-            keywords.append("AUTH " + " ".join(MECHANISMS))  # RFC 4954 §3
+            keywords.append("AUTH " + " ".join(mechanisms(self._scram)))  # RFC 4954 §3
         return keywords
 
     def _mail(self, argument: str) -> None:
@@ -491,12 +505,19 @@ class SmtpServer:
     def _may_authenticate(self) -> bool:
         return not self._login.authenticated and (self.tls or self._profile.auth_in_clear)
 
+    @property
+    def _scram(self) -> Mapping[str, bytes] | None:
+        """The channel bindings for SCRAM, None where it is not offered."""
+        if not self._profile.offers_scram():
+            return None
+        return self._bindings() if self.tls else {}
+
     def _auth(self, argument: str) -> None:
         if self._login.authenticated or not self._extended:
             raise CommandError(replies.BAD_SEQUENCE)
         if not self._may_authenticate:
             raise CommandError(replies.ENCRYPTION_REQUIRED)
-        self._log_in(self._login.begin(argument))
+        self._log_in(self._login.begin(argument, self._scram))
 
     def _read_response(self) -> bool:
         try:
@@ -509,9 +530,11 @@ class SmtpServer:
             self._reply_error(error.reply)
         return True
 
-    def _log_in(self, step: SmtpReply | Authenticate) -> None:
+    def _log_in(self, step: SmtpReply | Authenticate | Lookup) -> None:
         if isinstance(step, SmtpReply):
             self._reply(step)
+        elif isinstance(step, Lookup):
+            self._ask(step, lambda found: self._reply(self._login.found(found)))
         else:
             self._ask(step, lambda refusal: self._reply(self._login.judge(refusal)))
 

@@ -15,7 +15,7 @@ from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.authentication import IBearerTokens
 from mailhive.model.principal import Principal
 from mailhive.smtp.events import Authenticate
-from mailhive.smtp.sasl import Token
+from mailhive.smtp.exchange import Token
 from mailhive.smtp.submission import SubmissionSession
 
 ALICE = Principal("alice", emails=("alice@example.org",))

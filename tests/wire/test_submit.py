@@ -1,16 +1,22 @@
 """Mail programs that send: smtplib, and swaks with every way to log in."""
 
+import re
 import shutil
 import smtplib
+import socket
 import ssl
 import subprocess
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
+from scramp import ScramClient
+from scramp.core import CbName
 
 from mailhive.testing.process import DaemonProcess, free_port
 
@@ -177,6 +183,116 @@ def test_messages_wait_for_their_time(server: Any, jmap: Callable[..., Any]) -> 
                 smtp.sendmail("alice@example.org", ["bob@example.org"], TEXT, mail_options=options)
     assert arrived(jmap(daemon, "bob"), "held")
     assert time.time() - began >= 2
+
+
+def log_in_by_scram(smtp: smtplib.SMTP, client: ScramClient) -> tuple[int, bytes]:
+    def respond(challenge: bytes | None = None) -> str:
+        if challenge is None or not challenge:
+            first: str = client.get_client_first()
+            return first
+        if challenge.startswith(b"r="):
+            client.set_server_first(challenge.decode())
+            final: str = client.get_client_final()
+            return final
+        client.set_server_final(challenge.decode())
+        return ""
+
+    return smtp.auth(client.mechanism_name, respond)
+
+
+def test_scram(server: Any, jmap: Callable[..., Any], trust: ssl.SSLContext) -> None:
+    daemon, ports = server
+    with smtplib.SMTP("localhost", ports.starttls) as smtp:
+        smtp.starttls(context=trust)
+        smtp.ehlo()
+        assert smtp.esmtp_features["auth"].split()[:2] == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
+        assert log_in_by_scram(smtp, ScramClient(["SCRAM-SHA-256"], "alice", "wonder land"))
+        smtp.sendmail("alice@example.org", ["bob@example.org"], TEXT.format(subject="scram"))
+    raw = arrived(jmap(daemon, "bob"), "scram")
+    assert b" with ESMTPSA id s" in raw
+    with smtplib.SMTP_SSL("localhost", ports.implicit, context=trust) as smtp:
+        smtp.ehlo()
+        bound = ("tls-server-end-point", smtp.sock)
+        login, password = "alice@example.org", "wonder land"
+        client = ScramClient(["SCRAM-SHA-256-PLUS"], login, password, channel_binding=bound)
+        assert log_in_by_scram(smtp, client)[0] == 235
+
+
+def test_scram_without_the_password(server: Any, trust: ssl.SSLContext) -> None:
+    _, ports = server
+    trust.maximum_version = ssl.TLSVersion.TLSv1_2
+    for login, password in (("alice", "wonder"), ("nobody", "wonder land")):
+        with smtplib.SMTP_SSL("localhost", ports.implicit, context=trust) as smtp:
+            smtp.ehlo()
+            assert "SCRAM-SHA-256-PLUS" not in smtp.esmtp_features["auth"]
+            with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+                log_in_by_scram(smtp, ScramClient(["SCRAM-SHA-256"], login, password))
+            assert refused.value.smtp_code == 535
+
+
+def test_scram_bound_to_tls(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, ports = server
+    # The library knows the rules of RFC 9266, and only cannot get the octets from `ssl`.
+    monkeypatch.setattr(CbName, "SUPPORTED_TYPES", {"tls-exporter"})
+    monkeypatch.setattr(CbName, "UNSUPPORTED_TYPES", set())
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    connection = SSL.Connection(context, socket.create_connection(("localhost", ports.implicit)))
+    connection.set_connect_state()
+    connection.do_handshake()
+
+    def say(line: str) -> str:
+        connection.send(f"{line}\r\n".encode())
+        return hear()
+
+    def hear() -> str:
+        heard = ""
+        while not re.search("^[0-9]{3} .*\r\n", heard, re.MULTILINE):
+            heard += connection.recv(4096).decode()
+        return heard
+
+    exported = connection.export_keying_material(b"EXPORTER-Channel-Binding", 32)
+    bound = ("tls-exporter", exported)
+    client = ScramClient(["SCRAM-SHA-256-PLUS"], "alice", "wonder land", channel_binding=bound)
+    hear()
+    say("EHLO c.example")
+    first = b64encode(client.get_client_first().encode()).decode()
+    client.set_server_first(b64decode(say(f"AUTH SCRAM-SHA-256-PLUS {first}")[4:]).decode())
+    final = say(b64encode(client.get_client_final().encode()).decode())
+    client.set_server_final(b64decode(final[4:]).decode())
+    assert say("").startswith("235 ")
+    connection.close()
+
+
+@pytest.mark.system
+def test_msmtp(
+    server: Any, jmap: Callable[..., Any], certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    daemon, ports = server
+    msmtp = shutil.which("msmtp")
+    assert msmtp, "msmtp is not installed; apt-get install msmtp"
+    settings = tmp_path / "msmtprc"
+    settings.write_text(
+        f"""account default
+host localhost
+port {ports.starttls}
+tls on
+tls_trust_file {certificate[0]}
+auth scram-sha-256
+user alice
+password "wonder land"
+from alice@example.org
+"""
+    )
+    settings.chmod(0o600)
+    done = subprocess.run(
+        [msmtp, f"--file={settings}", "bob@example.org"],
+        input=TEXT.format(subject="msmtp"),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert arrived(jmap(daemon, "bob"), "msmtp")
 
 
 @pytest.mark.system

@@ -18,11 +18,13 @@ from mailhive.directory.database.query import pyformat
 from mailhive.directory.database.settings import QuerySettings, SqlSettings
 from mailhive.directory.password import Decoys, PasswordVerifier
 from mailhive.directory.resolve import find_name, is_local, reached_by
-from mailhive.directory.schemes import credential_of, is_marked
+from mailhive.directory.schemes import credential_of, for_scram, is_marked
+from mailhive.directory.scram import ScramSecrets
 from mailhive.errors import TemporaryFailure
-from mailhive.interfaces.directory import IDirectory
+from mailhive.interfaces.directory import IDirectory, IScramLogins
 from mailhive.model.addresses import canonical_address, canonical_name
 from mailhive.model.principal import Principal
+from mailhive.model.scram import ScramLogin
 from mailhive.registry import Provider
 
 __all__ = ["PROVIDER", "SqlDirectory", "build"]
@@ -30,7 +32,7 @@ __all__ = ["PROVIDER", "SqlDirectory", "build"]
 _log = Logger()
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, IScramLogins)
 class SqlDirectory:
     """`name` is for the log; `offload(function, *arguments)` runs something on a thread."""
 
@@ -46,6 +48,7 @@ class SqlDirectory:
         self._queries = _queries(settings)
         self._verifier = PasswordVerifier(offload, reactor.seconds)
         self._decoys = Decoys()
+        self._scram = ScramSecrets(self._verifier.run)
         self._trouble: str | None = None  # what was told of last, until an answer comes
         self._pool = Pool(
             _connect(settings),
@@ -81,6 +84,19 @@ class SqlDirectory:
             return None
         found: Principal | None = await self._look(find_name, name)
         return None if found is None else evolve(found, credential=credential_of(secret))
+
+    @property
+    def offers_scram(self) -> bool:
+        return self._settings.scram
+
+    def scram(self, login: str, salt: bytes) -> Deferred[ScramLogin]:
+        return Deferred.fromCoroutine(self._scram_login(login, salt))
+
+    async def _scram_login(self, login: str, salt: bytes) -> ScramLogin:
+        name, secret = await self._look(_credentials, login)
+        if secret is None or not is_marked(secret):
+            return await self._scram.nobody(salt)
+        return await self._scram.login(name, for_scram(secret), credential_of(secret), salt)
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         return self._look(find_name, name)

@@ -219,6 +219,13 @@ class SqlSettings:
             "directory counts as one that cannot answer now."
         ),
     )
+    scram: bool = field(
+        default=False,
+        metadata=doc(
+            "Whether users are offered to log in by SCRAM-SHA-256. Secrets have to be "
+            "`SCRAM-SHA-256$…` as PostgreSQL has them, Dovecot's `{SCRAM-SHA-256}…`, or `{PLAIN}…`."
+        ),
+    )
     query: QuerySettings = field(metadata=doc(""))
     columns: ColumnSettings = field(factory=ColumnSettings, metadata=doc(""))
     options: OptionSettings = field(factory=OptionSettings, metadata=doc(""))

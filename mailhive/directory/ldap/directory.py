@@ -23,11 +23,13 @@ from mailhive.directory.ldap.templates import DnTemplate, FilterTemplate
 from mailhive.directory.ldap.tree import Tree
 from mailhive.directory.password import Decoys, PasswordVerifier
 from mailhive.directory.resolve import candidates
-from mailhive.directory.schemes import LONGEST_PASSWORD, credential_of
+from mailhive.directory.schemes import LONGEST_PASSWORD, credential_of, for_scram
+from mailhive.directory.scram import ScramSecrets
 from mailhive.errors import TemporaryFailure
-from mailhive.interfaces.directory import IDirectory
+from mailhive.interfaces.directory import IDirectory, IScramLogins
 from mailhive.model.addresses import canonical_domain, is_domain, split
 from mailhive.model.principal import Principal
+from mailhive.model.scram import ScramLogin, ScramVerifier
 from mailhive.registry import Provider
 
 __all__ = ["PROVIDER", "LdapDirectory", "build"]
@@ -45,7 +47,7 @@ _REFUSED = (
 )
 
 
-@implementer(IDirectory)
+@implementer(IDirectory, IScramLogins)
 class LdapDirectory:
     """`name` is for the log; `offload(function, *arguments)` runs something on a thread."""
 
@@ -62,6 +64,7 @@ class LdapDirectory:
         self._user_dn = DnTemplate(settings.user_dn, "name") if settings.user_dn else None
         self._verifier = PasswordVerifier(offload, reactor.seconds)
         self._decoys = Decoys()
+        self._scram = ScramSecrets(self._verifier.run)
         self._times: deque[float] = deque(maxlen=_TIMES)  # that binds took
         self._trouble: str | None = None  # what was told of last, until an answer comes
         servers = servers_of(settings, reactor)
@@ -88,6 +91,13 @@ class LdapDirectory:
 
     def authenticate(self, login: str, password: str) -> Deferred[Principal | None]:
         return self._answer(self._authenticate(login, password))
+
+    @property
+    def offers_scram(self) -> bool:
+        return self._settings.scram
+
+    def scram(self, login: str, salt: bytes) -> Deferred[ScramLogin]:
+        return self._answer(self._scram_login(login, salt))
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         return self._answer(self._principal(name))
@@ -138,6 +148,16 @@ class LdapDirectory:
         if not secrets:
             await self._verifier.verify_nobody(login, password, self._decoys.secret())
         return None
+
+    async def _scram_login(self, login: str, salt: bytes) -> ScramLogin:
+        user = await self._lookup.logging_in_as(login) if _can_be_asked(login) else None
+        usable = [(for_scram(one), one) for one in user.secrets] if user is not None else []
+        usable.sort(key=lambda pair: not isinstance(pair[0], ScramVerifier))
+        if user is None or not usable:
+            return await self._scram.nobody(salt)
+        found, secret = next((pair for pair in usable if pair[0] is not None), usable[0])
+        name, credential = user.principal.name, credential_of(secret)
+        return await self._scram.login(name, found, credential, salt)
 
     # Looking up
 

@@ -281,6 +281,14 @@ class LdapSettings:
             "in `attributes.secret`."
         ),
     )
+    scram: bool = field(
+        default=False,
+        metadata=doc(
+            "Whether users are offered to log in by SCRAM-SHA-256. One of the values of "
+            "`attributes.secret` has to be `SCRAM-SHA-256$…` (RFC 5803), Dovecot's "
+            '`{SCRAM-SHA-256}…`, or the password itself. With `login = "compare"`.'
+        ),
+    )
     user_dn: str | None = field(
         default=None,
         validator=optional(_checked(lambda text: DnTemplate(text, "name"))),
@@ -347,6 +355,8 @@ class LdapSettings:
             yield ("domains",), "is missing; allowed is a list of domains, or filter.domain"
         elif self.domains and self.filter.domain is not None:
             yield ("filter", "domain"), "does nothing beside domains; allowed is one of the two"
+        if self.scram and self.login != "compare":
+            yield ("scram",), 'cannot work; allowed with login = "compare"'
         if self.login == "compare" and self.user_dn is not None:
             yield ("user-dn",), 'does nothing; allowed with login "bind"'
 
