@@ -223,12 +223,14 @@ class Engine:
 
     def _unlink(self, paths: list[Path]) -> None:
         """Remove the files of blobs that the index no longer knows."""
+        if not paths:
+            return
         try:
+            self._index.sync()  # else a crash could bring back what it knew of them
             for path in paths:
                 path.unlink(missing_ok=True)
-            if paths:
-                sync_directory(self.files)
-        except OSError as error:
+            sync_directory(self.files)
+        except DISK_ERRORS as error:
             # Unreadable already; at worst a crash makes it an unreferenced blob again.
             self.log.error("A deleted blob still takes space: {error}", error=str(error))
 
@@ -351,6 +353,7 @@ class Engine:
             self._damaged.add(pack.number)
             self.log.critical("{path} is damaged: some blobs cannot be read", path=str(pack.path))
             return None
+        self._index.sync()  # else a crash could make its blobs look lost
         pack.path.unlink()
         sync_directory(self.packs)
         with self._index.transaction():

@@ -22,6 +22,7 @@ _VERSION = 1
 _CHECKPOINT_IDLE = 500  # pages of WAL that are worth a checkpoint when nothing waits
 _CHECKPOINT_BUSY = 20_000  # and those that are even when something does
 _BUSY_TIMEOUT = 10_000  # milliseconds
+_NORMAL = 1  # of PRAGMA synchronous
 
 # `live` is kept by the triggers: octets of records that are still of use, their
 # headers of 64 octets (`pack.RECORD_SIZE`) included.
@@ -112,7 +113,9 @@ class Index(IndexReader):
         self._connection = apsw.Connection(str(path))
         try:
             self._connection.set_busy_timeout(_BUSY_TIMEOUT)
-            self._connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+            # One by one: of a script, nothing is run behind the first statement with a result.
+            self._connection.pragma("journal_mode", "wal")
+            self._connection.pragma("synchronous", _NORMAL)
             self._connection.set_wal_hook(self._count_wal)
             version = self._connection.pragma("user_version")
             if version == 0 and self._connection.execute("SELECT 1 FROM sqlite_schema").get is None:
@@ -165,8 +168,12 @@ class Index(IndexReader):
     def checkpoint(self, idle: bool) -> None:
         """Move what piled up in the WAL into the database, if it is worth its syncs now."""
         if self._wal_pages > (_CHECKPOINT_IDLE if idle else _CHECKPOINT_BUSY):
-            self._wal_pages = 0
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self.sync()
+
+    def sync(self) -> None:
+        """Make the transactions so far durable, by moving them into the database."""
+        self._wal_pages = 0
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _count_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_pages = pages
