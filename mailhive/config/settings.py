@@ -168,12 +168,12 @@ class Settings:
     dkim: dict[str, DkimSettings] = field(factory=dict, metadata=doc(""))
 
     def problems(self) -> Found:
-        published: dict[str, str] = {}
-        for name, key in self.dkim.items():
-            for domain in map(canonical_domain, key.domains):
         if self.relay.dane and not self.server.resolvers:
             message = "needs name servers that validate; allowed when server.resolvers names them"
             yield ("relay", "dane"), message
+        published: dict[str, str] = {}
+        for name, key in self.dkim.items():
+            for domain in map(canonical_domain, key.domains):
                 place = f"{key.selector.lower()}._domainkey.{domain}"
                 if published.setdefault(place, name) != name:
                     message = f'"{key.selector}" is that of dkim."{published[place]}" for {domain}'
