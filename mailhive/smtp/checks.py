@@ -39,6 +39,7 @@ class Visit:
     `name` is the client's by the DNS, if a check has found and confirmed it; `hello` what it
     calls itself, "" until it has; `user` who has authenticated, by `mechanism`; `results` what
     checks found out, for the Authentication-Results field.
+    One that `is_welcome` is on a list of those who are to be let in.
     """
 
     listener: str
@@ -51,6 +52,7 @@ class Visit:
     user: Principal | None = None
     mechanism: str = ""
     results: list[Result] = field(factory=list)
+    is_welcome: bool = False
 
 
 @define(eq=False)

@@ -14,10 +14,12 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailhive.interfaces.listener import IListenerFactory
+from mailhive.model.addresses import canonical_domain
 from mailhive.registry import Provider
 from mailhive.smtp import replies
 from mailhive.smtp.checks import CheckFactory
 from mailhive.smtp.judging.check import JudgeCheck
+from mailhive.smtp.judging.client import Clients
 from mailhive.smtp.judging.judge import Judge
 from mailhive.smtp.judging.lookups import Lookups
 from mailhive.smtp.policy import LmtpSettings, MxSettings, SmtpSettings, SubmissionSettings
@@ -161,8 +163,12 @@ class SmtpListener:
         """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
         settings: MxSettings = listener.settings
         checks: list[CheckFactory] = []
-        if settings.judge:
-            judge = Judge(Lookups(services.resolver), services.hostname, services.offload, reactor)
+        lookups = Lookups(services.resolver)
+        if settings.looks_at_clients:
+            checks.append(Clients(lookups, services.hostname, settings, reactor).check)
+        if settings.judge or settings.dns_lists:
+            sealers = frozenset(filter(None, map(canonical_domain, settings.trusted_sealers)))
+            judge = Judge(lookups, services.hostname, services.offload, reactor, sealers)
             checks.append(partial(JudgeCheck.of, judge=judge, settings=settings))
         profile = _profile(listener, services)
         return SmtpFactory(_server(name, listener, services, reactor, profile, Session, checks))

@@ -2,11 +2,14 @@
 
 from typing import ClassVar, Literal
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from mailhive.config.fields import at_least, doc
 from mailhive.config.units import Duration, Size
+from mailhive.model.addresses import canonical_domain, is_domain
 from mailhive.model.networks import Networks
+from mailhive.smtp.judging.hello import HelloFault
+from mailhive.smtp.judging.lists import DnsListSettings
 
 __all__ = ["LmtpSettings", "MxSettings", "SmtpSettings", "SubmissionSettings"]
 
@@ -74,6 +77,12 @@ class SmtpSettings:
     )
 
 
+def _domains(_: object, __: "Attribute[tuple[str, ...]]", values: tuple[str, ...]) -> None:
+    for value in values:
+        if not is_domain(canonical_domain(value) or ""):
+            raise ValueError(f'"{value}" is no domain; allowed is one as in "example.org"')
+
+
 @frozen
 class MxSettings(SmtpSettings):
     """Keys of a listener with `protocol = "smtp"`: mail from the servers of others."""
@@ -81,16 +90,16 @@ class MxSettings(SmtpSettings):
     judge: bool = field(
         default=False,
         metadata=doc(
-            "Is it looked up whether mail comes from where it says, by SPF, DKIM and DMARC? What "
-            "is found stands in an `Authentication-Results` field by the name `server.hostname`; "
-            "those that others feign are taken out. What the DNS does not say in time changes "
-            "nothing."
+            "Is it looked up whether mail comes from where it says, by the name of the client, "
+            "SPF, DKIM, ARC and DMARC? What is found stands in an `Authentication-Results` field "
+            "by the name `server.hostname`; those that others feign are taken out. What the DNS "
+            "does not say in time changes nothing."
         ),
     )
     trusted_networks: Networks = field(
         factory=lambda: Networks.parse(_NEARBY),
         metadata=doc(
-            "Clients whose mail is not judged.",
+            "Clients whose mail is not judged, and who are not looked up.",
             default="those of the loopback and of private use",
         ),
     )
@@ -106,6 +115,44 @@ class MxSettings(SmtpSettings):
         default="junk",
         metadata=doc("The same for what the domain wants put aside. With `judge`."),
     )
+    trusted_sealers: tuple[str, ...] = field(
+        default=(),
+        validator=_domains,
+        metadata=doc(
+            "Domains of mailing lists and forwarders, as they seal with (`d=` of `ARC-Seal`), "
+            "whose word on mail that they pass on counts: what they found to pass DMARC when "
+            "they got it is taken whatever its author's domain wants. With `judge`."
+        ),
+    )
+    client_name: Literal["any", "some", "confirmed"] = field(
+        default="any",
+        metadata=doc(
+            "What the reverse DNS has to say of clients: nothing, some name, or a name that "
+            "leads back to the client. Mail of others is refused with 550, whoever they are."
+        ),
+    )
+    refuse_hello: tuple[HelloFault, ...] = field(
+        default=(),
+        metadata=doc(
+            "Names in HELO and EHLO whose mail is refused with 550: an IP address without "
+            "brackets, one of a single label, our own, and those of which the DNS knows neither "
+            "address nor mail exchanger."
+        ),
+    )
+    dns_lists: tuple[DnsListSettings, ...] = field(
+        default=(),
+        metadata=doc("Lists of clients in the DNS that are asked; a table each."),
+    )
+
+    @property
+    def wants_names(self) -> bool:
+        """Is the reverse DNS asked?"""
+        return self.judge or self.client_name != "any"
+
+    @property
+    def looks_at_clients(self) -> bool:
+        """Is anything looked at before there is a message?"""
+        return self.wants_names or bool(self.dns_lists or self.refuse_hello)
 
 
 @frozen

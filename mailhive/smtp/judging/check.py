@@ -2,7 +2,7 @@
 
 from attrs import define
 
-from mailhive.authn.results import without_claims
+from mailhive.authn.results import authentication_results, without_claims
 from mailhive.model.networks import parse_address
 from mailhive.smtp.checks import Check, HeldMessage, Visit
 from mailhive.smtp.judging.judge import Judge, Judgement, Origin
@@ -33,10 +33,14 @@ class JudgeCheck(Check):
         return cls(visit, judge, settings)
 
     async def message(self, message: HeldMessage) -> SmtpReply | None:
-        judgement = await self.judge.judge(
-            self._origin(message), message.header, message.spool.body
-        )
-        cleaned = without_claims(message.header, (self.judge.hostname,))
+        known, header = self.visit.results, message.header
+        cleaned = without_claims(header, (self.judge.hostname,))
+        if not self.settings.judge:
+            told = authentication_results(self.judge.hostname, known) if known else b""
+            message.header = told + cleaned
+            return None
+        origin = self._origin(message)
+        judgement = await self.judge.judge(origin, header, message.spool.body, known)
         message.header = judgement.field + cleaned
         return self._consequence(judgement, message)
 
