@@ -16,6 +16,7 @@ forgotten first.
 import os
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 
@@ -143,6 +144,7 @@ class Attempt:
         self._throttle.end(self, None)
 
 
+@lru_cache(4096)
 def network(peer: str) -> str:
     """What one customer of a provider has: an IPv4 address, or the /64 of an IPv6 one."""
     try:

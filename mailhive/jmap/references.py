@@ -68,7 +68,6 @@ def _resolve(name: str, reference: Any, responses: Sequence[Invocation], budget:
 def _evaluate(value: Any, tokens: list[str], index: int, budget: Budget) -> Any:
     """Follow tokens from `index` on; any lookup error means that the path fails."""
     while index < len(tokens):
-        budget.spend(1)
         value = _decoded(value, budget)
         step = tokens[index]
         index += 1
@@ -98,8 +97,8 @@ def _decoded(value: Any, budget: Budget) -> Any:
 
 def _map(items: Sequence[Any], tokens: list[str], index: int, budget: Budget) -> list[Any]:
     output: list[Any] = []
+    budget.spend(len(items) * (1 + len(tokens) - index))
     for item in items:
-        budget.spend(1)
         result = _evaluate(item, tokens, index, budget)
         if isinstance(result, (list, tuple)):
             output.extend(result)  # flattened, RFC 8620 §3.7

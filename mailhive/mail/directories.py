@@ -227,7 +227,10 @@ class _Source:
                 name=principal.name,
             )
             return None
-        return evolve(principal, name=name, member_of=self.names(principal.member_of))
+        member_of = self.names(principal.member_of)
+        if (name, member_of) == (principal.name, principal.member_of):
+            return principal
+        return evolve(principal, name=name, member_of=member_of)
 
     def login(self, found: ScramLogin) -> ScramLogin:
         """A login by SCRAM with the name as it is here."""

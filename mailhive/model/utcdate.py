@@ -1,7 +1,7 @@
 """`UTCDate` and `Date` values (RFC 8620 §1.4), held as milliseconds since 1970."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 __all__ = ["format_date", "format_utc_date", "parse_date", "parse_utc_date"]
 
@@ -10,6 +10,8 @@ __all__ = ["format_date", "format_utc_date", "parse_date", "parse_utc_date"]
 _DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII
 )
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (formatted without a zone)
 
 
 def parse_utc_date(text: object) -> int:
@@ -41,21 +43,19 @@ def parse_date(text: object) -> int:
 
 def format_utc_date(millis: int) -> str:
     """The `UTCDate` of a time; fractions only when they are not zero (RFC 8620 §1.4)."""
-    return _format(millis, UTC, "Z")
+    return _format(millis, 0, "Z")
 
 
 def format_date(millis: int, offset_minutes: int) -> str:
     """The `Date` of a time as told in a zone `offset_minutes` east of UTC."""
     sign = "-" if offset_minutes < 0 else "+"
     hours, minutes = divmod(abs(offset_minutes), 60)
-    zone = timezone(timedelta(minutes=offset_minutes))
-    return _format(millis, zone, f"{sign}{hours:02}:{minutes:02}")
+    return _format(millis, offset_minutes, f"{sign}{hours:02}:{minutes:02}")
 
 
-def _format(millis: int, zone: timezone, suffix: str) -> str:
+def _format(millis: int, offset_minutes: int, suffix: str) -> str:
     seconds, fraction = divmod(millis, 1000)
-    when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    text = when.astimezone(zone).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    text = (_EPOCH + timedelta(minutes=offset_minutes, seconds=seconds)).isoformat()
     if fraction:
         text += f".{fraction:03}".rstrip("0")
     return text + suffix

@@ -5,7 +5,7 @@ The modules that hold SQL use nothing of SQLite but `execute`, `row`, `value` an
 always the same.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Timer
@@ -107,14 +107,18 @@ class Connection:
         finally:
             cursor.close(True)
 
-    def rows_of(self, sql: str, ids: Iterable[int]) -> Iterator[tuple[Any, ...]]:
+    def rows_of(self, sql: str, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement whose one `{ids}` stands for the list of `ids`."""
-        ids = list(ids)
-        while ids:
-            size = next((size for size in _BATCHES if size >= len(ids)), _BATCHES[-1])
-            batch, ids = ids[:size], ids[size:]
-            batch += batch[-1:] * (size - len(batch))
-            yield from self.rows(sql.replace("{ids}", "?" + ", ?" * (size - 1)), batch)
+        for statement, batch in _batches(sql, ids):
+            yield from self.rows(statement, batch)
+
+    def all_of(self, sql: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
+        """The same as a list, which is faster; for statements with a row per id."""
+        return [
+            row
+            for statement, batch in _batches(sql, ids)
+            for row in self._apsw.execute(statement, batch)
+        ]
 
     @contextmanager
     def patience(self, seconds: float) -> Iterator[None]:
@@ -166,3 +170,11 @@ class Connection:
 
     def close(self) -> None:
         self._apsw.close(True)
+
+
+def _batches(sql: str, ids: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+    for start in range(0, len(ids), _BATCHES[-1]):
+        batch = list(ids[start : start + _BATCHES[-1]])
+        size = next(size for size in _BATCHES if size >= len(batch))
+        batch += batch[-1:] * (size - len(batch))
+        yield sql.replace("{ids}", "?" + ", ?" * (size - 1)), batch

@@ -2,6 +2,9 @@
 
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -141,9 +144,7 @@ class Reader:
         self.spend(len(numbers) * (_BOUND // _BOUND_FULL) if full else len(numbers))
         columns = "id, thread, blob, size, received_at, mailboxes, keywords"
         columns += ", summary" if summary or full else ""
-        rows = self.connection.rows_of(
-            f"SELECT {columns} FROM email WHERE id IN ({{ids}})", numbers
-        )
+        rows = self.connection.all_of(f"SELECT {columns} FROM email WHERE id IN ({{ids}})", numbers)
         texts = self._texts(numbers) if full else {}
         found = {}
         for number, thread, blob, size, received_at, mailboxes, keywords, *rest in rows:
@@ -154,15 +155,15 @@ class Reader:
                 blob,
                 size,
                 received_at,
-                tuple(mailboxes.split()),
-                tuple(keywords.split()),
+                _words(mailboxes),
+                _words(keywords),
                 *rest,
                 *texts.get(number, ()),
             )
         return found
 
     def _texts(self, numbers: list[int]) -> dict[int, tuple[bytes, bytes]]:
-        rows = self.connection.rows_of(
+        rows = self.connection.all_of(
             "SELECT id, headers, structure FROM email_full WHERE id IN ({ids})", numbers
         )
         return {
@@ -178,15 +179,14 @@ class Reader:
         return tuple(email_id(email) for (email,) in self.examine(rows))
 
     def threads(self, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
-        for wire in dict.fromkeys(ids):
-            number = thread_number(wire)
-            rows = self.connection.rows(
-                "SELECT id FROM email WHERE thread = ? ORDER BY received_at, id", (number,)
-            )
-            if emails := tuple(email_id(email) for (email,) in self.examine(rows)):
-                found[wire] = emails
-        return found
+        rows = self.connection.rows_of(
+            "SELECT thread, id FROM email WHERE thread IN ({ids}) ORDER BY thread, received_at, id",
+            _numbers(thread_number, ids),
+        )
+        return {
+            thread_id(thread): tuple(email_id(email) for _, email in emails)
+            for thread, emails in groupby(self.examine(rows), itemgetter(0))
+        }
 
     def query_emails(
         self,
@@ -254,6 +254,11 @@ class Reader:
 
     def storage_usage(self) -> int:
         return self.counter("email_octets")
+
+
+@lru_cache(1024)
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 def _numbers(decode: Any, ids: Iterable[str]) -> list[int]:

@@ -12,13 +12,12 @@ from mailhive.jmap.errors import MethodError, invalid_arguments
 from mailhive.jmap.standard.get import GET_ARGUMENTS, checked_ids, get_response
 from mailhive.jmap.types.email.properties import (
     DEFAULT_PROPERTIES,
-    SUMMARY,
     is_email_property,
 )
 from mailhive.jmap.types.email.view import (
     BodyOptions,
+    Wanted,
     email_object,
-    needs_structure,
     value_parts,
     view_of,
     weight,
@@ -56,23 +55,24 @@ async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     with_values = "bodyValues" in properties and options.fetches_values
     limit = context.limits.email_get_full if with_values else context.limits.get
     ids = checked_ids(values["ids"], limit)
-    full = needs_structure(properties)
-    summary = any(name in SUMMARY for name in properties)
+    chosen = Wanted.of(properties)
+    full, summary = chosen.needs_structure, bool(chosen.summary)
     budget = context.emails
 
-    def work(reader: Any) -> tuple[int, dict[str, EmailRow]]:
+    def work(reader: Any) -> tuple[int, dict[str, EmailRow], int]:
         asked = reader.email_ids(limit + 1) if ids is None else ids
         if len(asked) > limit:
             raise MethodError("requestTooLarge", f"There are more than {limit}")
         rows: dict[str, EmailRow] = {}
-        left = budget.left
+        octets = 0
         for start in range(0, len(asked), _BATCH):
             batch = reader.emails(asked[start : start + _BATCH], summary=summary, full=full)
-            left -= _octets(batch)
-            if left < 0:
+            if summary or full:
+                octets += sum(map(_octets, batch.values()))
+            if octets > budget.left:
                 raise MethodError("requestTooLarge", "The Emails are too large to get at once")
             rows |= batch
-        return reader.state("Email"), rows
+        return reader.state("Email"), rows, octets
 
     def build(rows: Mapping[str, EmailRow]) -> tuple[dict[str, Any], list[_Values]]:
         emails, wanted = {}, []
@@ -80,17 +80,17 @@ async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
             view = view_of(row, context.charsets) if full else None
             if view is not None:
                 budget.spend(weight(view, properties, options))
-            emails[email_id] = email = email_object(row, view, properties, options)
+            emails[email_id] = email = email_object(row, view, chosen, options)
             if view is not None:
                 budget.spend_on(email)
                 if with_values:
                     wanted.append(_Values(email_id, view, value_parts(view, options)))
         return emails, wanted
 
-    state, rows = await context.store.read(account.id, work)
+    state, rows, octets = await context.store.read(account.id, work)
     if not full:
-        budget.spend(_octets(rows))
-    if full and (len(rows) > _FEW or _octets(rows) > _SMALL):
+        budget.spend(octets)
+    if full and (len(rows) > _FEW or octets > _SMALL):
         emails, wanted = await context.offload(build, rows)
     else:
         emails, wanted = build(rows)
@@ -146,9 +146,8 @@ class _Values:
         return sum(part.body_end - part.body_start for part in self.parts)
 
 
-def _octets(rows: Mapping[str, EmailRow]) -> int:
-    texts = ((row.summary, row.headers, row.structure) for row in rows.values())
-    return sum(len(text) for row in texts for text in row if text is not None)
+def _octets(row: EmailRow) -> int:
+    return len(row.summary or b"") + len(row.headers or b"") + len(row.structure or b"")
 
 
 async def _add_values(

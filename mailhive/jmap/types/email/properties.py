@@ -1,6 +1,7 @@
 """The properties of an Email, and which of them cost what (RFC 8621 §4.1, §4.2)."""
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Raw, Struct, field
@@ -25,12 +26,12 @@ __all__ = [
 
 #: RFC 8621 §4.1.1, from the row of an Email.
 METADATA: Mapping[str, Callable[[EmailRow], Any]] = {
-    "id": lambda row: row.id,
-    "blobId": lambda row: row.blob_id,
-    "threadId": lambda row: row.thread_id,
+    "id": attrgetter("id"),
+    "blobId": attrgetter("blob_id"),
+    "threadId": attrgetter("thread_id"),
     "mailboxIds": lambda row: dict.fromkeys(row.mailbox_ids, True),
     "keywords": lambda row: dict.fromkeys(row.keywords, True),
-    "size": lambda row: row.size,
+    "size": attrgetter("size"),
     "receivedAt": lambda row: format_utc_date(row.received_at),
 }
 

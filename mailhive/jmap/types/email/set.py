@@ -12,7 +12,7 @@ from mailhive.jmap.standard.set import SetCall
 from mailhive.jmap.types.email.keywords import checked_keywords, checked_mailboxes
 from mailhive.jmap.types.email.properties import is_email_property
 from mailhive.jmap.types.email.store_message import filed
-from mailhive.jmap.types.email.view import BodyOptions, email_object, view_of
+from mailhive.jmap.types.email.view import BodyOptions, Wanted, email_object, view_of
 from mailhive.mime.view import DEFAULT_BODY_PROPERTIES
 from mailhive.model.email import EmailRow
 
@@ -82,7 +82,7 @@ class EmailSetter:
         if unknown:
             raise invalid_properties(unknown, "There is no such property")
         row = self._writer.emails([email_id], summary=True, full=True)[email_id]
-        email = email_object(row, view_of(row), tuple(given), _AS_BY_DEFAULT)
+        email = email_object(row, view_of(row), Wanted.of(given), _AS_BY_DEFAULT)
         current = json.decode(encode_json(email))
         # Of bodyValues there is no current value: it depends on how it is asked for.
         wrong = [n for n, v in given.items() if n == "bodyValues" or current[n] != v]

@@ -1,6 +1,6 @@
 """Email objects from the rows of the store (RFC 8621 §4.2)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -13,15 +13,38 @@ from mailhive.model.email import EmailRow
 
 __all__ = [
     "BodyOptions",
+    "Wanted",
     "email_object",
     "message_object",
-    "needs_structure",
     "value_parts",
     "view_of",
     "weight",
 ]
 
 _BODY = frozenset({"bodyStructure", "textBody", "htmlBody", "attachments"})
+
+
+@frozen
+class Wanted:
+    """The properties of Emails that are asked for, sorted once for all by where they are found."""
+
+    metadata: tuple[tuple[str, Callable[[EmailRow], Any]], ...]
+    summary: tuple[tuple[str, str], ...]  # with their attributes of `read_summary`
+    message: tuple[str, ...]
+
+    @classmethod
+    def of(cls, properties: Iterable[str]) -> "Wanted":
+        found: Wanted = cls(
+            tuple((name, METADATA[name]) for name in properties if name in METADATA),
+            tuple((name, SUMMARY[name]) for name in properties if name in SUMMARY),
+            tuple(n for n in properties if n not in METADATA and n not in SUMMARY),
+        )
+        return found
+
+    @property
+    def needs_structure(self) -> bool:
+        """Is any of them not in the list view of an Email?"""
+        return bool(self.message)
 
 
 @frozen
@@ -39,11 +62,6 @@ class BodyOptions:
         return self.fetch_text or self.fetch_html or self.fetch_all
 
 
-def needs_structure(properties: Iterable[str]) -> bool:
-    """Does any of these need more than the list view of an Email?"""
-    return any(name not in METADATA and name not in SUMMARY for name in properties)
-
-
 def view_of(row: EmailRow, charsets: Charsets = USUAL) -> EmailView:
     """The message of a row that was read in full."""
     assert row.headers is not None
@@ -52,20 +70,20 @@ def view_of(row: EmailRow, charsets: Charsets = USUAL) -> EmailView:
 
 
 def email_object(
-    row: EmailRow, view: EmailView | None, properties: Sequence[str], options: BodyOptions
+    row: EmailRow, view: EmailView | None, wanted: Wanted, options: BodyOptions
 ) -> dict[str, Any]:
-    """The Email with these properties, but for `bodyValues`, which is left empty.
+    """The Email with the properties that are wanted; `bodyValues` is left empty.
 
-    `view` is needed when `needs_structure` says so.
+    `view` is needed when `wanted.needs_structure`.
     """
-    summary = read_summary(row.summary) if row.summary is not None else None
-    email: dict[str, Any] = {}
-    for name in properties:
-        if (metadata := METADATA.get(name)) is not None:
-            email[name] = metadata(row)
-        elif (attribute := SUMMARY.get(name)) is not None:
+    email = {name: value_of(row) for name, value_of in wanted.metadata}
+    if wanted.summary:
+        assert row.summary is not None
+        summary = read_summary(row.summary)
+        for name, attribute in wanted.summary:
             email[name] = getattr(summary, attribute)
-        elif name == "bodyValues":
+    for name in wanted.message:
+        if name == "bodyValues":
             email[name] = {}
         else:
             assert view is not None
