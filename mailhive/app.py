@@ -48,6 +48,7 @@ from mailhive.model.networks import Networks
 from mailhive.names import name_resolver
 from mailhive.push.hub import PushHub
 from mailhive.push.subscriptions import PushSubscriptions
+from mailhive.queue.delivered import DeliveryReports
 from mailhive.queue.ledger import FILE as OUTBOX_FILE
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
@@ -107,6 +108,7 @@ class Services:
     strategies: tuple[Any, ...]  # IAuthenticationStrategy, in the order in which they are tried
     delivery: Any  # IDelivery
     outbox: Any  # IOutbox
+    reports: DeliveryReports
     jmap_api: JmapApi
     resolver: Any  # IResolver of the DNS
     hub: PushHub
@@ -207,12 +209,13 @@ def _services(
         for name in settings.jmap.authentication
     )
     submissions = Submissions(mail_store)
+    reporter = Reporter(blobs, settings.server.hostname)
     outbox = Outbox(
         settings.server.data_dir / OUTBOX_FILE,
         submissions,
         reactor,
         settings=settings.queue,
-        reporter=Reporter(blobs, settings.server.hostname),
+        reporter=reporter,
     )
     opened = (
         offload,
@@ -284,6 +287,7 @@ def _services(
         strategies=strategies,
         delivery=delivery,
         outbox=outbox,
+        reports=DeliveryReports(reporter, outbox, reactor),
         jmap_api=JmapApi(
             registry=registry,
             limits=limits,

@@ -10,7 +10,7 @@ __all__ = ["SUBMISSION"]
 
 
 def _account(limits: Limits, account: Account) -> dict[str, Any]:
-    extensions: dict[str, list[str]] = {"DSN": []}
+    extensions: dict[str, list[str]] = {"DSN": [], "REQUIRETLS": []}
     if limits.delayed_send:
         # RFC 4865 §4 has the latest date as well, with which this object, and so the state
         # of the session, would never be the same.

@@ -14,9 +14,11 @@ from mailhive.smtp import replies
 from mailhive.smtp.replies import SmtpReply, peer_error
 
 __all__ = [
+    "DSN_MAIL_PARAMETERS",
+    "DSN_RCPT_PARAMETERS",
     "MAIL_PARAMETERS",
     "SUBMISSION_MAIL_PARAMETERS",
-    "SUBMISSION_RCPT_PARAMETERS",
+    "TLS_MAIL_PARAMETERS",
     "BdatCommand",
     "CommandError",
     "Parameters",
@@ -164,16 +166,18 @@ MAIL_PARAMETERS: Parameters = {
     "BODY": re.compile("7BIT|8BITMIME", re.IGNORECASE),  # RFC 6152 §2
     "SMTPUTF8": None,  # RFC 6531 §3.4
 }
+TLS_MAIL_PARAMETERS: Parameters = {"REQUIRETLS": None}  # RFC 8689 §2
 _XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+"  # RFC 3461 §4
-SUBMISSION_MAIL_PARAMETERS: Parameters = {
-    **MAIL_PARAMETERS,
-    "AUTH": re.compile(rf"<>|{_XTEXT}"),  # RFC 4954 §5
+DSN_MAIL_PARAMETERS: Parameters = {
     "RET": re.compile("FULL|HDRS", re.IGNORECASE),  # RFC 3461 §4.3
     "ENVID": re.compile(rf"(?=.{{1,100}}\Z){_XTEXT}"),  # RFC 3461 §4.4
+}
+SUBMISSION_MAIL_PARAMETERS: Parameters = {
+    "AUTH": re.compile(rf"<>|{_XTEXT}"),  # RFC 4954 §5
     "HOLDFOR": re.compile(r"[1-9][0-9]{0,8}", re.ASCII),  # RFC 4865 §5
     "HOLDUNTIL": re.compile(r"[0-9TtZz:+.-]{20,40}", re.ASCII),
 }
-SUBMISSION_RCPT_PARAMETERS: Parameters = {
+DSN_RCPT_PARAMETERS: Parameters = {
     # RFC 3461 §4.1, §4.2
     "NOTIFY": re.compile(
         "NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}", re.IGNORECASE

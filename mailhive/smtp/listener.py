@@ -170,7 +170,7 @@ class SmtpListener:
             sealers = frozenset(filter(None, map(canonical_domain, settings.trusted_sealers)))
             judge = Judge(lookups, services.hostname, services.offload, reactor, sealers)
             checks.append(partial(JudgeCheck.of, judge=judge, settings=settings))
-        profile = _profile(listener, services)
+        profile = evolve(_profile(listener, services), dsn=settings.delivery_reports)
         return SmtpFactory(_server(name, listener, services, reactor, profile, Session, checks))
 
 

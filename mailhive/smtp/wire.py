@@ -43,7 +43,7 @@ sent, then the connection ends.  Every 421 closes.
 
 **Submission** (RFC 6409) is the same machine with `Profile.submission`: MAIL needs
 AUTH before it and is a question too, and the parameters of submission are known.
-AUTH is offered under TLS only.
+AUTH is offered under TLS only.  `Profile` has what EHLO tells.
 
 **LMTP** (RFC 2033) is the same machine with `Profile.lmtp`: LHLO takes the place of EHLO
 and HELO, and the message is answered once for each recipient, so that MessageEnd
@@ -52,7 +52,6 @@ may be answered by a tuple of replies.
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
@@ -62,9 +61,6 @@ from mailhive.model.envelope import Envelope
 from mailhive.model.scram import ScramLogin
 from mailhive.smtp import replies
 from mailhive.smtp.commands import (
-    MAIL_PARAMETERS,
-    SUBMISSION_MAIL_PARAMETERS,
-    SUBMISSION_RCPT_PARAMETERS,
     CommandError,
     decode_line,
     parse_bdat,
@@ -89,6 +85,7 @@ from mailhive.smtp.events import (
 from mailhive.smtp.incoming import Ended, Incoming
 from mailhive.smtp.lines import AUTH_LINE_LIMIT, LINE_LIMIT, LONG_LINE_LIMIT, InputBuffer
 from mailhive.smtp.login import Login
+from mailhive.smtp.offer import Profile
 from mailhive.smtp.replies import SmtpReply, peer_error
 from mailhive.smtp.sasl import mechanisms
 
@@ -104,24 +101,6 @@ _NOT_IMPLEMENTED = frozenset({"ETRN", "EXPN", "SAML", "SEND", "SOML", "TURN"})
 
 #: Replies to commands that no well-behaved client sends.
 _PROTOCOL_ERRORS = frozenset({500, 501, 502, 503, 504, 555})
-
-
-@frozen
-class Profile:
-    """What a server offers and where it draws the line.  Sizes in octets, None: no limit."""
-
-    hostname: str
-    size_limit: int | None = None
-    max_recipients: int = 1000
-    max_errors: int = 20
-    max_unknown_recipients: int = 50
-    starttls: bool = False
-    submission: bool = False
-    lmtp: bool = False
-    auth_in_clear: bool = False
-    max_hold: int = 0  # seconds that a message may be held back (RFC 4865); 0: not at all
-    offers_scram: Callable[[], bool] = lambda: False
-    checked: bool = False  # are the connection, EHLO and MAIL questions?
 
 
 class _Phase(Enum):
@@ -372,40 +351,18 @@ class SmtpServer:
             return SmtpReply(250, None, self._profile.hostname)
         # RFC 5321 §4.1.1.1: one keyword a line, the first line is for our name.
         greeting = f"{self._profile.hostname} greets {self._peer or self._hello}"
-        return SmtpReply(250, None, "\n".join([greeting, *self._keywords()]))
-
-    def _keywords(self) -> list[str]:
-        limit = self._profile.size_limit
-        keywords = [
-            "PIPELINING",  # RFC 2920
-            f"SIZE {limit or 0}",  # RFC 1870 §4: 0 is no fixed limit
-            "8BITMIME",  # RFC 6152
-            "SMTPUTF8",  # RFC 6531
-            "CHUNKING",  # RFC 3030
-            "ENHANCEDSTATUSCODES",  # RFC 2034
-        ]
-        if self._profile.starttls and not self.tls:
-            keywords.append("STARTTLS")  # RFC 3207 §4.2: not once TLS is there
-        if self._profile.submission:
-            keywords += self._submission_keywords()
-        return keywords
-
-    def _submission_keywords(self) -> list[str]:
-        keywords = ["DSN"]  # RFC 3461
-        most = self._profile.max_hold
-        if most:
-            until = datetime.now(UTC) + timedelta(seconds=most)
-            keywords.append(f"FUTURERELEASE {most} {until:%Y-%m-%dT%H:%M:%SZ}")  # RFC 4865 §3
-        if self._may_authenticate:
-            keywords.append("AUTH " + " ".join(mechanisms(self._scram)))  # RFC 4954 §3
-        return keywords
+        offers_auth = self._profile.submission and self._may_authenticate
+        keywords = self._profile.keywords(
+            tls=self.tls, mechanisms=mechanisms(self._scram) if offers_auth else ()
+        )
+        return SmtpReply(250, None, "\n".join([greeting, *keywords]))
 
     def _mail(self, argument: str) -> None:
         submission = self._profile.submission
         if submission and not self._login.authenticated:
             raise CommandError(replies.AUTHENTICATION_REQUIRED)
-        known = SUBMISSION_MAIL_PARAMETERS if submission else MAIL_PARAMETERS
-        mail = parse_mail(argument, known if self._extended else {}, self._profile.size_limit)
+        known = self._profile.mail_parameters(tls=self.tls) if self._extended else {}
+        mail = parse_mail(argument, known, self._profile.size_limit)
 
         def answered(refusal: SmtpReply | None) -> None:
             if refusal is None:
@@ -422,7 +379,7 @@ class SmtpServer:
         envelope = self._envelope
         assert envelope is not None
         utf8 = "SMTPUTF8" in envelope.parameters
-        known = SUBMISSION_RCPT_PARAMETERS if self._profile.submission and self._extended else {}
+        known = self._profile.rcpt_parameters() if self._extended else {}
         command = parse_rcpt(argument, known, utf8, self._profile.hostname)
         recipient = command.address
         if len(envelope.recipients) >= self._profile.max_recipients:

@@ -16,7 +16,7 @@ from mailhive.interfaces.delivery import IDelivery
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
 
-__all__ = ["Delivered", "MemoryBlobStore", "MemoryBlobWriter", "MemoryDelivery"]
+__all__ = ["Delivered", "MemoryBlobStore", "MemoryBlobWriter", "MemoryDelivery", "MemoryReports"]
 
 
 @define
@@ -108,6 +108,19 @@ class MemoryBlobWriter:
     def abort(self) -> None:
         self._store.open_writers.discard(self)
         self._content.clear()
+
+
+@define
+class MemoryReports:
+    """Keeps what senders are to be told: each envelope and the recipients who have the message."""
+
+    told: list[tuple[Envelope, tuple[str, ...]]] = field(factory=list)
+
+    async def delivered(
+        self, envelope: Envelope, _: str, outcomes: Iterable[RecipientOutcome]
+    ) -> None:
+        reached = tuple(outcome.recipient for outcome in outcomes if outcome.code == 250)
+        self.told.append((envelope, reached))
 
 
 @frozen

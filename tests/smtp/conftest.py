@@ -15,7 +15,7 @@ from mailhive.jmap.limits import Limits
 from mailhive.smtp.listener import LMTP, PROVIDER, SmtpFactory
 from mailhive.smtp.policy import LmtpSettings, MxSettings
 from mailhive.testing.certificates import make_certificate
-from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
+from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery, MemoryReports
 from mailhive.testing.smtp_client import SmtpClient
 
 ADDRESSES = ("b@mx.example", "c@mx.example", "postmaster@mx.example", "\u00e4@mx.example")
@@ -24,6 +24,8 @@ ADDRESSES = ("b@mx.example", "c@mx.example", "postmaster@mx.example", "\u00e4@mx
 def make_services(limits=None):
     return SimpleNamespace(
         blobs=MemoryBlobStore(),
+        reports=MemoryReports(),
+        resolver=None,
         delivery=MemoryDelivery(ADDRESSES),
         hostname="mx.example",
         limits=limits or Limits(),
@@ -151,6 +153,7 @@ def new_lmtp(stores):
         listener = SimpleNamespace(settings=LmtpSettings(), tls="none", context_factory=None)
         factory = LMTP.build(None, None).make_factory("lmtp", listener, services, reactor)
         ports.append(reactor.listenTCP(0, factory, interface="127.0.0.1"))
+            reports=MemoryReports(),
         return ports[-1].getHost().port
 
     yield build

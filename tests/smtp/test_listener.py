@@ -458,3 +458,18 @@ def test_noise_leaves_nothing_behind(new_bench, pieces):
     assert not bench.services.blobs.open_writers
     assert len(bench.services.blobs._blobs) == len(bench.services.delivery.delivered)
     assert not bench.clock.getDelayedCalls()
+
+
+def test_senders_who_ask_are_told_of_the_delivery(new_bench):
+    bench = new_bench()
+    _, transport = bench.connect()
+    transport.protocol.dataReceived(
+        b"EHLO c.example\r\nMAIL FROM:<a@c.example> RET=HDRS ENVID=x\r\n"
+        b"RCPT TO:<b@mx.example> NOTIFY=SUCCESS\r\nDATA\r\n"
+    )
+    transport.protocol.dataReceived(b"x\r\n.\r\n")
+    assert b"\r\n250 2.0.0 Message accepted\r\n" in transport.value()
+    ((envelope, reached),) = bench.services.reports.told
+    assert envelope.parameters == {"RET": "HDRS", "ENVID": "x"}
+    assert envelope.recipient_parameters == {"b@mx.example": {"NOTIFY": "SUCCESS"}}
+    assert reached == ("b@mx.example",)

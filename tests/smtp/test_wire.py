@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailhive.smtp import replies
-from mailhive.smtp.events import MessageEnd, MessageRefused, Recipient, StartTls, TransactionEnd
+from mailhive.smtp.events import (
+    MessageEnd,
+    MessageRefused,
+    MessageStart,
+    Recipient,
+    StartTls,
+    TransactionEnd,
+)
 from mailhive.smtp.lines import LONG_LINE_LIMIT
 from mailhive.smtp.replies import SmtpReply
 from mailhive.smtp.wire import Profile, SmtpServer
@@ -31,6 +38,8 @@ def test_ehlo_offers_what_there_is():
         "SMTPUTF8",
         "CHUNKING",
         "ENHANCEDSTATUSCODES",
+        "LIMITS RCPTMAX=1000",
+        "DSN",
     }
     assert "250-SIZE 1000" in owner(Profile(HOSTNAME, size_limit=1000)).feed(HELLO)
 
@@ -91,7 +100,10 @@ COMMANDS = [
     (HELLO, b"MAIL FROM:<a@c.example> BODY=8BITMIME SIZE=7", "250 2.1.0"),
     (HELLO, b"MAIL FROM:<a@c.example> BODY=7bit", "250 2.1.0"),
     (HELLO, b"MAIL FROM:<a@c.example> BODY=BINARYMIME", "501 5.5.4"),
-    (HELLO, b"MAIL FROM:<a@c.example> RET=HDRS", "555 5.5.4"),
+    (HELLO, b"MAIL FROM:<a@c.example> RET=HDRS ENVID=x", "250 2.1.0"),
+    (HELLO, b"MAIL FROM:<a@c.example> RET=ALL", "501 5.5.4"),
+    (HELLO, b"MAIL FROM:<a@c.example> AUTH=<>", "555 5.5.4"),
+    (HELLO, b"MAIL FROM:<a@c.example> REQUIRETLS", "555 5.5.4"),  # not in clear
     (HELLO, b"MAIL FROM:<a@c.example> =", "501 5.5.4"),
     (HELLO, b"MAIL FROM:<a@c.example> SMTPUTF8=1", "501 5.5.4"),
     (HELLO, b"MAIL FROM:<\xc3\xa4@c.example>", "553 5.6.7"),
@@ -104,7 +116,8 @@ COMMANDS = [
     (MAIL, b"RCPT TO:<nobody@mx.example>", "550 5.1.1"),
     (MAIL, b"RCPT TO:<>", "501 5.1.3"),
     (MAIL, b"RCPT TO:<b>", "501 5.1.3"),
-    (MAIL, b"RCPT TO:<b@mx.example> NOTIFY=NEVER", "555 5.5.4"),
+    (MAIL, b"RCPT TO:<b@mx.example> NOTIFY=NEVER ORCPT=rfc822;x@y", "250 2.1.5"),
+    (MAIL, b"RCPT TO:<b@mx.example> NOTIFY=NEVER,SUCCESS", "501 5.5.4"),
     (MAIL, b"RCPT TO:<\xc3\xa4@mx.example>", "553 5.6.7"),
     (OPEN, b"MAIL FROM:<a@c.example>", "503 5.5.1"),
     (OPEN, b"DATA now", "501 5.5.4"),
@@ -596,3 +609,22 @@ def assert_well_formed(output: bytes) -> None:
         assert not continued or line[:3] == continued
         continued = line[:3] if line[3:4] == b"-" else b""
     assert not continued
+
+
+def test_requiretls_needs_tls():
+    # RFC 8689 §2
+    machine = owner(Profile("mx.example", starttls=True), tls=True)
+    lines = machine.feed(HELLO)
+    assert any(line.endswith("REQUIRETLS") for line in lines)
+    assert not any(line.endswith("STARTTLS") for line in lines)
+    assert codes(machine.feed(b"MAIL FROM:<a@c.example> REQUIRETLS=x\r\n")) == [501]
+    assert codes(machine.feed(b"MAIL FROM:<a@c.example> requiretls\r\n")) == [250]
+    machine.feed(b"RCPT TO:<b@mx.example>\r\nDATA\r\n")
+    (start,) = [event for event in machine.events if isinstance(event, MessageStart)]
+    assert start.envelope.parameters == {"REQUIRETLS": None}
+
+
+def test_reports_may_be_not_for_others():
+    machine = owner(Profile("mx.example", dsn=False))
+    assert not any("DSN" in line for line in machine.feed(HELLO))
+    assert codes(machine.feed(b"MAIL FROM:<a@c.example> RET=HDRS\r\n")) == [555]

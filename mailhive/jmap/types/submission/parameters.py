@@ -33,7 +33,7 @@ class Hold:
     now: int
     most: int
 
-    def send_at(self, parameters: dict[str, str]) -> int | None:
+    def send_at(self, parameters: dict[str, str | None]) -> int | None:
         """Take HOLDFOR or HOLDUNTIL out of parameters: when is the message to go?
 
         To the second and never too early; None if neither is there.
@@ -60,24 +60,27 @@ def mail_parameters(given: Parameters, hold: Hold) -> tuple[dict[str, str | None
     known = {**_MAIL, **(_HOLD if hold.most else {})}
     parameters = _read(given, known)
     send_at = hold.send_at(parameters)
-    return dict(parameters), send_at
+    return parameters, send_at
 
 
 def recipient_parameters(given: Parameters) -> dict[str, str | None]:
     """Those of RCPT for the outbox."""
-    return dict(_read(given, _RCPT))
+    return _read(given, _RCPT)
 
 
-def _read(given: Parameters, known: Mapping[str, Callable[[str], str | None]]) -> dict[str, str]:
-    read: dict[str, str] = {}
+def _read(
+    given: Parameters, known: Mapping[str, Callable[[str], str | None] | None]
+) -> dict[str, str | None]:
+    read: dict[str, str | None] = {}
     for name, value in given.items():
         keyword = name.upper()  # RFC 5321 §2.4
         if keyword not in known:
             raise ParameterError(f"{name} belongs to no submission extension of this server")
         if keyword in read:
             raise ParameterError(f"{keyword} is given twice")
-        sent = None if value is None else known[keyword](value)
-        if sent is None:
+        form = known[keyword]
+        sent = None if value is None or form is None else form(value)
+        if (form is not None and sent is None) or (form is None and value is not None):
             raise ParameterError(f"This is no value of {keyword}")
         read[keyword] = sent
     return read
@@ -119,6 +122,6 @@ def _seconds(value: str) -> str | None:
     return value if _SECONDS.fullmatch(value) else None
 
 
-_MAIL = {"RET": _ret, "ENVID": _envid}
+_MAIL = {"RET": _ret, "ENVID": _envid, "REQUIRETLS": None}  # RFC 8689 §2: it has no value
 _HOLD: dict[str, Callable[[str], str | None]] = {"HOLDFOR": _seconds, "HOLDUNTIL": str}
 _RCPT = {"NOTIFY": _notify, "ORCPT": _orcpt}

@@ -67,7 +67,7 @@ async def test_it_is_announced(stores: LocalStores) -> None:
     account = (await alice.user.session())["accounts"][alice.user.account_id]
     assert account["accountCapabilities"]["urn:ietf:params:jmap:submission"] == {
         "maxDelayedSend": 60,
-        "submissionExtensions": {"DSN": [], "FUTURERELEASE": ["60"]},
+        "submissionExtensions": {"DSN": [], "REQUIRETLS": [], "FUTURERELEASE": ["60"]},
     }
 
 

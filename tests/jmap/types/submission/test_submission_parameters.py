@@ -25,6 +25,7 @@ NO_HOLD = Hold(NOW, 0)
         ({}, {}),
         ({"ret": "full", "EnvId": "a b+c"}, {"RET": "FULL", "ENVID": "a+20b+2Bc"}),
         ({"ENVID": "x" * 100}, {"ENVID": "x" * 100}),
+        ({"requireTls": None}, {"REQUIRETLS": None}),
     ],
 )
 def test_parameters_of_the_sender(given: dict[str, str | None], sent: dict[str, str]) -> None:
@@ -54,6 +55,9 @@ def test_parameters_of_a_recipient(given: dict[str, str | None], sent: dict[str,
         {"RET": "SOME"},
         {"RET": "FULL", "ret": "FULL"},
         {"ENVID": ""},
+        {"ENVID": None},
+        {"REQUIRETLS": ""},
+        {"REQUIRETLS": "yes"},
         {"ENVID": "a\r\nRCPT TO:<x@y.example>"},
         {"ENVID": "ë"},
         {"ENVID": " " * 34},

@@ -23,7 +23,10 @@ async def test_it_is_announced(alice: Sender) -> None:
     session = await alice.user.session()
     assert session["capabilities"][uri] == {}
     account = session["accounts"][alice.user.account_id]["accountCapabilities"]
-    assert account[uri] == {"maxDelayedSend": 0, "submissionExtensions": {"DSN": []}}
+    assert account[uri] == {
+        "maxDelayedSend": 0,
+        "submissionExtensions": {"DSN": [], "REQUIRETLS": []},
+    }
     assert session["primaryAccounts"][uri] == alice.user.account_id
 
 
