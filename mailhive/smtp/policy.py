@@ -96,6 +96,14 @@ class MxSettings(SmtpSettings):
             "does not say in time changes nothing."
         ),
     )
+    delivery_reports: bool = field(
+        default=True,
+        metadata=doc(
+            "Are senders who ask for it told that their mail was delivered (DSN, RFC 3461)? Not "
+            "those of what goes to the mailbox for junk. Without, the server that brings the mail "
+            "tells them that it has handed it on."
+        ),
+    )
     trusted_networks: Networks = field(
         factory=lambda: Networks.parse(_NEARBY),
         metadata=doc(
@@ -108,14 +116,6 @@ class MxSettings(SmtpSettings):
         metadata=doc(
             "Mail that the domain in From does not vouch for, and wants rejected: it is refused "
             "with 550, filed into the mailbox for junk, or taken like other mail. Mailing lists "
-    delivery_reports: bool = field(
-        default=True,
-        metadata=doc(
-            "Are senders who ask for it told that their mail was delivered (DSN, RFC 3461)? Not "
-            "those of what goes to the mailbox for junk. Without, the server that brings the mail "
-            "tells them that it has handed it on."
-        ),
-    )
             "and forwarding make such mail of what is none. With `judge`."
         ),
     )

@@ -347,9 +347,9 @@ class Session:
         with self._blobs.hold():
             blob_id = await self.commit()
             outcomes = await self.hand_over(envelope, blob_id)
-        if not any(outcome.code == 250 for outcome in outcomes):
             if not self.is_junk:  # whose sender is not the one that it names, like as not
                 await self.services.reports.delivered(envelope, blob_id, outcomes)
+        if not any(outcome.code == 250 for outcome in outcomes):
             await self.forget(blob_id)
         return tuple(outcomes)
 

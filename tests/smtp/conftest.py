@@ -147,13 +147,13 @@ def new_lmtp(stores):
         services = SimpleNamespace(
             blobs=stores.blob_store,
             delivery=stores.delivery,
+            reports=MemoryReports(),
             hostname="mx.example",
             limits=Limits(),
         )
         listener = SimpleNamespace(settings=LmtpSettings(), tls="none", context_factory=None)
         factory = LMTP.build(None, None).make_factory("lmtp", listener, services, reactor)
         ports.append(reactor.listenTCP(0, factory, interface="127.0.0.1"))
-            reports=MemoryReports(),
         return ports[-1].getHost().port
 
     yield build
