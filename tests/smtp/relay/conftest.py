@@ -1,12 +1,16 @@
 """A relay with a DNS and mail servers of its own on the loopback."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_twisted
 from attrs import define
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet import reactor
+from twisted.internet.ssl import Certificate, PrivateCertificate
 
 from mailhive.config.relay import RelaySettings
 from mailhive.model.envelope import Envelope, RecipientOutcome
@@ -15,6 +19,7 @@ from mailhive.smtp.relay.exchangers import Exchangers
 from mailhive.smtp.relay.routes import Routes
 from mailhive.smtp.relay.signing import Signer
 from mailhive.smtp.relay.transport import RelayTransport
+from mailhive.testing.certificates import Pem
 from mailhive.testing.names import NameServer
 from mailhive.testing.smtp_peer import SmtpPeer
 
@@ -51,6 +56,46 @@ async def peers() -> AsyncIterator[Any]:
         await peer.stop()
 
 
+def context(pem: Pem, *more: Pem) -> Any:
+    """The TLS side of a server that shows these certificates, its own first."""
+    own = PrivateCertificate.loadPEM(pem.certificate + pem.private_key)
+    options = own.options()
+    options.extraCertChain = [Certificate.loadPEM(each.certificate).original for each in more]
+    return options
+
+
+def tlsa(pem: Pem, usage: int = 3) -> tuple[int, int, int, bytes]:
+    """A TLSA record of a certificate."""
+    return usage, 0, 1, sha256(pem.x509.public_bytes(Encoding.DER)).digest()
+
+
+@define
+class DaneWorld:
+    """example.org and its servers, in a zone that is signed."""
+
+    relay: Callable[..., Any]
+    peers: Callable[..., Any]
+    names: NameServer
+    port: int = 0
+
+    async def start(self, *peers: SmtpPeer) -> Any:
+        self.port = await self.peers(*peers)
+        self.names.signed |= {"example.org"}
+        return self.again()
+
+    def again(self) -> Any:
+        """Another relay, which knows no connection."""
+        return self.relay(port=self.port, dane=True)
+
+    def publish(self, host: str, *records: tuple[int, int, int, bytes]) -> None:
+        self.names.records[f"_{self.port}._tcp.{host}"] = {"TLSA": records}  # type: ignore[index]
+
+
+@pytest.fixture
+def world(relay: Any, peers: Any, names: NameServer) -> DaneWorld:
+    return DaneWorld(relay, peers, names)
+
+
 @define
 class Relay:
     transport: RelayTransport
@@ -60,13 +105,14 @@ class Relay:
         self,
         *recipients: str,
         text: bytes = b"Subject: x\r\n\r\nHello\r\n",
+        sender: str = "a@here.example",
         **more: Any,
     ) -> dict[str, RecipientOutcome]:
         writer = self.blobs.open_writer()
         writer.write(text)
         with self.blobs.hold():
             blob_id = await writer.commit()
-            envelope = Envelope("a@here.example", recipients or ("b@example.org",), **more)
+            envelope = Envelope(sender, recipients or ("b@example.org",), **more)
             outcomes = await self.transport.deliver(envelope, blob_id)
         assert tuple(outcome.recipient for outcome in outcomes) == envelope.recipients
         return {outcome.recipient: outcome for outcome in outcomes}

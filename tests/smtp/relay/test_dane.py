@@ -1,36 +1,18 @@
 """Mail to servers that DANE says something of (RFC 7672)."""
 
-from collections.abc import Callable
-from hashlib import sha256
 from typing import Any
 
-import pytest
-from attrs import define
-from cryptography.hazmat.primitives.serialization import Encoding
 from pytest_twisted import ensureDeferred
-from twisted.internet.ssl import Certificate, PrivateCertificate
 
 from mailhive.testing.certificates import Pem, make_certificate
-from mailhive.testing.names import NameServer
 from mailhive.testing.smtp_peer import SmtpPeer
+
+from .conftest import DaneWorld, context, tlsa
 
 MX1, MX2 = "mx1.example.org", "mx2.example.org"
 OWN, FOREIGN = make_certificate(MX1), make_certificate("other.example")
 ROOT = make_certificate("Root")
 SIGNED = make_certificate("example.org", issuer=ROOT)
-
-
-def tlsa(pem: Pem, usage: int = 3) -> tuple[int, int, int, bytes]:
-    return usage, 0, 1, sha256(pem.x509.public_bytes(Encoding.DER)).digest()
-
-
-def context(pem: Pem, *more: Pem) -> Any:
-    """What a server has that shows these certificates."""
-    own = PrivateCertificate.loadPEM(pem.certificate + pem.private_key)
-    chain = [Certificate.loadPEM(each.certificate).original for each in more]
-    options = own.options()
-    options.extraCertChain = chain
-    return options
 
 
 def peer(pem: Pem | None, *more: Pem) -> SmtpPeer:
@@ -39,34 +21,13 @@ def peer(pem: Pem | None, *more: Pem) -> SmtpPeer:
     return SmtpPeer(extensions=("STARTTLS",), context_factory=context(pem, *more))
 
 
-@define
-class World:
-    relay: Callable[..., Any]
-    peers: Callable[..., Any]
-    names: NameServer
-    port: int = 0
-
-    async def start(self, *peers: SmtpPeer) -> Any:
-        self.port = await self.peers(*peers)
-        self.names.signed |= {"example.org"}
-        return self.relay(port=self.port, dane=True)
-
-    def publish(self, host: str, *records: tuple[int, int, int, bytes]) -> None:
-        self.names.records[f"_{self.port}._tcp.{host}"] = {"TLSA": records}  # type: ignore[index]
-
-
-@pytest.fixture
-def world(relay: Any, peers: Any, names: NameServer) -> World:
-    return World(relay, peers, names)
-
-
 async def outcome(one: Any, to: str = "b@example.org") -> tuple[int, str, str]:
     found = (await one.send(to))[to]
     return found.code, found.enhanced, found.text
 
 
 @ensureDeferred
-async def test_the_certificate_of_the_record(world: World) -> None:
+async def test_the_certificate_of_the_record(world: DaneWorld) -> None:
     first, second = peer(FOREIGN), peer(None)
     one = await world.start(first, second)
     world.publish(MX1, tlsa(FOREIGN))  # for another name, signed by itself
@@ -78,7 +39,7 @@ async def test_the_certificate_of_the_record(world: World) -> None:
 
 
 @ensureDeferred
-async def test_another_certificate(world: World) -> None:
+async def test_another_certificate(world: DaneWorld) -> None:
     first, second = peer(FOREIGN), peer(OWN)
     one = await world.start(first, second)
     world.publish(MX1, tlsa(OWN))
@@ -86,18 +47,13 @@ async def test_another_certificate(world: World) -> None:
     assert not first.messages and second.messages
     assert first.commands == [["EHLO here.example", "STARTTLS"]]  # and nothing more
     world.publish(MX2, tlsa(FOREIGN))
-    code, enhanced, text = await outcome(relay_again(world))
+    code, enhanced, text = await outcome(world.again())
     assert (code, enhanced) == (451, "4.7.5") and "DANE" in text
     assert len(second.messages) == 1
 
 
-def relay_again(world: World) -> Any:
-    """Another relay, which knows no connection."""
-    return world.relay(port=world.port, dane=True)
-
-
 @ensureDeferred
-async def test_never_in_clear(world: World) -> None:
+async def test_never_in_clear(world: DaneWorld) -> None:
     unable = SmtpPeer(extensions=("STARTTLS",), replies={"STARTTLS": ["454 4.7.0 No"] * 9})
     one = await world.start(peer(None), unable)
     for host in (MX1, MX2):
@@ -114,7 +70,7 @@ async def test_never_in_clear(world: World) -> None:
 
 
 @ensureDeferred
-async def test_a_trust_anchor(world: World) -> None:
+async def test_a_trust_anchor(world: DaneWorld) -> None:
     # The name is that of the domain, which counts as what led to the host is secure.
     one = await world.start(peer(SIGNED, ROOT), peer(None))
     world.names.records["example.org"] = {"MX": [(1, MX1)]}  # type: ignore[index]
@@ -123,12 +79,12 @@ async def test_a_trust_anchor(world: World) -> None:
     world.names.signed -= {"example.org"}
     world.names.signed |= {MX1}  # now the host alone
     world.names.records["example.org"] = {"MX": [(1, MX1)]}  # type: ignore[index]
-    code, _, text = await outcome(relay_again(world))
+    code, _, text = await outcome(world.again())
     assert code == 451 and "is not for mx1.example.org" in text
 
 
 @ensureDeferred
-async def test_what_is_not_secure_does_not_count(world: World) -> None:
+async def test_what_is_not_secure_does_not_count(world: DaneWorld) -> None:
     first = peer(FOREIGN)
     one = await world.start(first, peer(None))
     world.publish(MX1, tlsa(OWN))
@@ -143,7 +99,7 @@ async def test_what_is_not_secure_does_not_count(world: World) -> None:
 
 
 @ensureDeferred
-async def test_a_look_up_that_fails(world: World) -> None:
+async def test_a_look_up_that_fails(world: DaneWorld) -> None:
     first, second = peer(OWN), peer(None)
     one = await world.start(first, second)
     world.names.failing.add(f"_{world.port}._tcp.{MX1}")
@@ -154,11 +110,11 @@ async def test_a_look_up_that_fails(world: World) -> None:
     world.names.failing -= {f"_{world.port}._tcp.{MX2}"}
     second.replies["GREETING"] = ["554 5.7.1 Not you"]
     # Not final, as the first one may take it another day.
-    assert (await outcome(relay_again(world)))[:2] == (451, "4.4.3")
+    assert (await outcome(world.again()))[:2] == (451, "4.4.3")
 
 
 @ensureDeferred
-async def test_aliases(world: World) -> None:
+async def test_aliases(world: DaneWorld) -> None:
     first = peer(OWN)
     one = await world.start(first)
     world.names.records |= {  # type: ignore[operator]
@@ -170,25 +126,25 @@ async def test_aliases(world: World) -> None:
     }
     for base in ("real.example.org", "alias.example.org"):  # RFC 7672 §2.2.3
         world.publish(base, tlsa(FOREIGN))
-        assert (await outcome(relay_again(world)))[0] == 451
+        assert (await outcome(world.again()))[0] == 451
         del world.names.records[f"_{world.port}._tcp.{base}"]  # type: ignore[attr-defined]
     assert (await outcome(one))[0] == 250
     # What the alias leads to is not secure, the alias is.
     world.names.records["example.org"] = {"MX": [(1, "out.example.org")]}  # type: ignore[index]
     world.publish("far.example", tlsa(OWN))
     world.publish("out.example.org", tlsa(FOREIGN))
-    assert (await outcome(relay_again(world)))[0] == 451
+    assert (await outcome(world.again()))[0] == 451
     world.publish("out.example.org", tlsa(OWN))
-    assert (await outcome(relay_again(world)))[0] == 250
+    assert (await outcome(world.again()))[0] == 250
 
 
 @ensureDeferred
-async def test_hosts_without_mx_and_literals(world: World) -> None:
+async def test_hosts_without_mx_and_literals(world: DaneWorld) -> None:
     first = peer(OWN)
     await world.start(first)
     world.names.records["direct.example.org"] = {"A": ["127.0.0.1"]}  # type: ignore[index]
     world.publish("direct.example.org", tlsa(FOREIGN))
-    assert (await outcome(relay_again(world), "b@direct.example.org"))[0] == 451
+    assert (await outcome(world.again(), "b@direct.example.org"))[0] == 451
     world.publish("direct.example.org", tlsa(OWN))
-    assert (await outcome(relay_again(world), "b@direct.example.org"))[0] == 250
-    assert (await outcome(relay_again(world), "b@[127.0.0.1]"))[0] == 250
+    assert (await outcome(world.again(), "b@direct.example.org"))[0] == 250
+    assert (await outcome(world.again(), "b@[127.0.0.1]"))[0] == 250
