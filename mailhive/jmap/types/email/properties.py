@@ -1,6 +1,7 @@
 """The properties of an Email, and which of them cost what (RFC 8621 §4.1, §4.2)."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -9,6 +10,7 @@ from msgspec.json import Decoder
 from msgspec.structs import fields
 
 from mailhive.jmap.checks import is_utc_date
+from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.registry import Property
 from mailhive.jmap.types.email.keywords import is_keywords, is_mailbox_ids
 from mailhive.mime.view import is_email_property as is_message_property
@@ -24,13 +26,20 @@ __all__ = [
     "read_summary",
 ]
 
+
+@lru_cache(1024)
+def _as_set(names: tuple[str, ...]) -> Raw:
+    """The JSON text of a set (RFC 8621 §4.1.1); most Emails have one of a few."""
+    return Raw(encode_json(dict.fromkeys(names, True)))
+
+
 #: RFC 8621 §4.1.1, from the row of an Email.
 METADATA: Mapping[str, Callable[[EmailRow], Any]] = {
     "id": attrgetter("id"),
     "blobId": attrgetter("blob_id"),
     "threadId": attrgetter("thread_id"),
-    "mailboxIds": lambda row: dict.fromkeys(row.mailbox_ids, True),
-    "keywords": lambda row: dict.fromkeys(row.keywords, True),
+    "mailboxIds": lambda row: _as_set(row.mailbox_ids),
+    "keywords": lambda row: _as_set(row.keywords),
     "size": attrgetter("size"),
     "receivedAt": lambda row: format_utc_date(row.received_at),
 }
