@@ -43,6 +43,7 @@ from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
 from mailhive.mail.reports import ReportReader
 from mailhive.mail.responder import VacationResponder
+from mailhive.mail.rules import Rules
 from mailhive.mime.charset import Charsets
 from mailhive.model.networks import Networks
 from mailhive.names import name_resolver
@@ -266,6 +267,7 @@ def _services(
         blob_store=blobs,
         offload=offload,
         now=now,
+        rules=Rules.of(settings.delivery),
         observers=tuple(observers),
         charsets=charsets,
     )

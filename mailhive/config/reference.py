@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
+from mailhive.config.delivery import DeliverySettings
 from mailhive.config.dkim import DkimSettings
 from mailhive.config.endpoints import Inherited, SocketAddress
 from mailhive.config.fields import FilePath, HttpHeader, Location
@@ -98,6 +99,7 @@ def _document() -> Iterator[str]:
     for name, provider in _own("authentication").items():
         if keys_of(provider.settings):
             yield from _section(f"jmap.{name}", provider.settings)
+    yield from _section("delivery", DeliverySettings)
     yield from _section("queue", QueueSettings)
     yield from _section("relay", RelaySettings)
     yield from _section("dkim.NAME", DkimSettings)
@@ -129,8 +131,9 @@ def _section(table: str, cls: type, heading: str | None = None) -> Iterator[str]
         if inner is None:
             plain.append(_row(key, field))
         elif not issubclass(inner, ProviderSettings):
+            is_dict = get_origin(field.type) is dict
             # Tables that the user names are named by domains where they are no providers'.
-            name = '."example.org"' if get_origin(field.type) is dict else ""
+            name = "." + field.metadata.get("named", '"example.org"') if is_dict else ""
             below.append((f"{table}.{key}{name}", inner, get_origin(field.type) is tuple))
     yield f"\n{heading or f'## `[{table}]`'}\n\n{_text(cls)}"
     if plain:

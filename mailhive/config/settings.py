@@ -23,6 +23,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from mailhive.config.delivery import DeliverySettings
 from mailhive.config.dkim import DkimSettings
 from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name, name_servers
 from mailhive.config.jmap import JmapSettings
@@ -163,6 +164,7 @@ class Settings:
     directory: dict[str, DirectorySettings] = field(factory=dict, metadata=doc(""))
     domain: dict[str, DomainSettings] = field(factory=dict, metadata=doc(""))
     jmap: JmapSettings = field(metadata=doc(""))
+    delivery: DeliverySettings = field(factory=DeliverySettings, metadata=doc(""))
     queue: QueueSettings = field(factory=QueueSettings, metadata=doc(""))
     relay: RelaySettings = field(factory=RelaySettings, metadata=doc(""))
     dkim: dict[str, DkimSettings] = field(factory=dict, metadata=doc(""))

@@ -23,10 +23,11 @@ class IDelivery(Interface):
         `OverQuota`, or `TemporaryFailure`.
         """
 
-    def deliver(envelope, blob_id: str, junk: bool = False):
+    def deliver(envelope, blob_id: str, junk: bool = False, filtered: bool = False):
         """Deliver the message stored in the blob to every recipient of `envelope`.
 
-        With `junk` it goes to the mailbox for junk, and nothing answers it.
+        With `junk` it goes to the mailbox for junk, and nothing answers it.  With
+        `filtered` its header may say so too, or name keywords: a filter of ours wrote that.
 
         The blob is already durable and holds trace headers (RFC 5321 §4.4); the
         caller committed or touched it in a hold that lasts until this fires

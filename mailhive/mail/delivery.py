@@ -14,6 +14,7 @@ from mailhive.interfaces.delivery import IDelivery
 from mailhive.mail.analyse import analyse
 from mailhive.mail.provision import Accounts
 from mailhive.mail.quota import OverQuota, add_within_quota
+from mailhive.mail.rules import NO_RULES, Marks, Rules, details, find_mailbox
 from mailhive.mime.charset import USUAL, Charsets
 from mailhive.model.email import NewEmail
 from mailhive.model.envelope import Envelope, RecipientOutcome
@@ -57,6 +58,7 @@ class LocalDelivery:
     now: Callable[[], int]
     observers: tuple[Callable[[Delivered], None], ...] = ()
     charsets: Charsets = USUAL
+    rules: Rules = NO_RULES
     _turns: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_AT_ONCE))
     #: Account id to mailbox id: an inbox stays the inbox for as long as there is the account.
     _inboxes: dict[str, str] = field(init=False, factory=dict)
@@ -96,29 +98,32 @@ class LocalDelivery:
         await self.accounts.store.write(account_id, _add_to_sent, email, principal.quota)
 
     def deliver(
-        self, envelope: Envelope, blob_id: str, junk: bool = False
+        self, envelope: Envelope, blob_id: str, junk: bool = False, filtered: bool = False
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
-        return ensureDeferred(self._deliver(envelope, blob_id, junk))
+        return ensureDeferred(self._deliver(envelope, blob_id, junk, filtered))
 
     async def _deliver(
-        self, envelope: Envelope, blob_id: str, junk: bool
+        self, envelope: Envelope, blob_id: str, junk: bool, filtered: bool
     ) -> tuple[RecipientOutcome, ...]:
         try:
-            reached: dict[str, Principal] = {}
+            reached: dict[str, tuple[Principal, list[str]]] = {}
             for address in envelope.recipients:
                 principals = await self.directory.recipients(address)
                 if not principals:  # gone since RCPT: the sender will hear at the next try
                     raise TemporaryFailure(f"{address} is no longer known")
-                reached.update((p.name, p) for p in principals)
+                for principal in principals:
+                    reached.setdefault(principal.name, (principal, []))[1].append(address)
             email = await self._turns.run(self._analysed, blob_id)
-            filed = await self._file(email, list(reached.values()), junk)
+            marks = self.rules.marks(email.headers, filtered=filtered)
+            marks = evolve(marks, is_junk=junk or marks.is_junk)
+            filed = await self._file(email, list(reached.values()), marks)
         except OverQuota as error:
             return _all(envelope, 452, "4.2.2", str(error))
         except TemporaryFailure as error:
             self._log.warn("Delivery put off: {reason}", reason=str(error), blob=blob_id)
             return _all(envelope, 451, "4.3.0", "Cannot deliver now, try again later")
         for principal, account_id, email_id in filed:
-            self._tell(Delivered(envelope, email, principal, account_id, email_id, junk))
+            self._tell(Delivered(envelope, email, principal, account_id, email_id, marks.is_junk))
         return _all(envelope, 250, "2.1.5", "Delivered")
 
     def _analysed(self, blob_id: str) -> Deferred[NewEmail]:
@@ -135,14 +140,16 @@ class LocalDelivery:
                 self._log.failure("An observer of delivery failed")
 
     async def _file(
-        self, email: NewEmail, principals: list[Principal], junk: bool
+        self, email: NewEmail, reached: list[tuple[Principal, list[str]]], marks: Marks
     ) -> list[tuple[Principal, str, str]]:
-        """Into every inbox, or mailbox for junk; when one fails, out of the others and raise why.
+        """Into the account of everyone who is reached, by which of the addresses.
 
-        Returns each principal with the ids of account and Email.
+        When one fails, out of the others and raise why.  Returns each principal with the ids
+        of account and Email.
         """
         results = await DeferredList(
-            [ensureDeferred(self._file_one(email, p, junk)) for p in principals], consumeErrors=True
+            [ensureDeferred(self._file_one(email, *each, marks)) for each in reached],
+            consumeErrors=True,
         )
         failures: list[Any] = [value for succeeded, value in results if not succeeded]
         if not failures:
@@ -160,37 +167,44 @@ class LocalDelivery:
         )
 
     async def _file_one(
-        self, email: NewEmail, principal: Principal, junk: bool
+        self, email: NewEmail, principal: Principal, addresses: list[str], marks: Marks
     ) -> tuple[Principal, str, str]:
         account_id = await self.accounts.ensure(principal)
-        if junk:
-            email_id = await self.accounts.store.write(
-                account_id, _add_to_junk, email, principal.quota
-            )
+        write, quota = self.accounts.store.write, principal.quota
+        keywords = tuple(marks.keywords)
+        if marks.is_junk:
+            email_id = await write(account_id, _add_to_junk, email, quota, keywords)
             return principal, account_id, email_id
-        inbox, email_id = await self.accounts.store.write(
-            account_id, _add_to_inbox, email, principal.quota, self._inboxes.get(account_id)
+        if self.rules.subaddress_mailboxes:
+            named = details(principal, addresses)
+            if any(named):
+                email_id = await write(account_id, _add_by_details, email, quota, keywords, named)
+                return principal, account_id, email_id
+        inbox, email_id = await write(
+            account_id, _add_to_inbox, email, quota, keywords, self._inboxes.get(account_id)
         )
         self._inboxes[account_id] = inbox
         return principal, account_id, email_id
 
 
 async def deliver_each(
-    delivery: Any, envelope: Envelope, blob_id: str, junk: bool = False
+    delivery: Any, envelope: Envelope, blob_id: str, junk: bool = False, filtered: bool = False
 ) -> tuple[RecipientOutcome, ...]:
     """`IDelivery.deliver` for a caller who can tell of each recipient by itself.
 
     To all at once, so that who is reached by two addresses gets it once; that is all or
     nothing, so after a failure to each for itself.
     """
-    together: tuple[RecipientOutcome, ...] = await delivery.deliver(envelope, blob_id, junk)
+    together: tuple[RecipientOutcome, ...] = await delivery.deliver(
+        envelope, blob_id, junk, filtered
+    )
     if len(envelope.recipients) == 1 or any(outcome.code < 400 for outcome in together):
         return together
     outcomes = []
     for address, failed in zip(envelope.recipients, together, strict=True):
         try:
             alone = evolve(envelope, recipients=(address,))
-            (outcome,) = await delivery.deliver(alone, blob_id, junk)
+            (outcome,) = await delivery.deliver(alone, blob_id, junk, filtered)
         except TemporaryFailure:
             outcome = failed
         outcomes.append(outcome)
@@ -198,19 +212,33 @@ async def deliver_each(
 
 
 def _add_to_inbox(
-    writer: Any, email: NewEmail, quota: int | None, inbox: str | None
+    writer: Any, email: NewEmail, quota: int | None, keywords: tuple[str, ...], inbox: str | None
 ) -> tuple[str, str]:
     """The ids of the inbox, found if it is not known yet, and of the Email that is filed there."""
     if inbox is None:
         inbox = _by_role(writer)["inbox"]
-    return inbox, add_within_quota(writer, email, [inbox], (), quota)[0]
+    return inbox, add_within_quota(writer, email, [inbox], keywords, quota)[0]
 
 
-def _add_to_junk(writer: Any, email: NewEmail, quota: int | None) -> str:
+def _add_by_details(
+    writer: Any,
+    email: NewEmail,
+    quota: int | None,
+    keywords: tuple[str, ...],
+    named: frozenset[str],
+) -> str:
+    """The id of the Email, which is in each mailbox that a detail names, else in the inbox."""
+    mailboxes = {record.id: record.data for record in writer.records("Mailbox").values()}
+    inbox = _by_role(writer)["inbox"]
+    places = dict.fromkeys(find_mailbox(mailboxes, detail) or inbox for detail in sorted(named))
+    return add_within_quota(writer, email, list(places), keywords, quota)[0]
+
+
+def _add_to_junk(writer: Any, email: NewEmail, quota: int | None, keywords: tuple[str, ...]) -> str:
     """The id of the Email; it is in the inbox if the user has no mailbox for junk."""
     mailboxes = _by_role(writer)
     mailbox = mailboxes.get("junk", mailboxes["inbox"])
-    return add_within_quota(writer, email, [mailbox], ("$junk",), quota)[0]
+    return add_within_quota(writer, email, [mailbox], {"$junk", *keywords}, quota)[0]
 
 
 def _by_role(writer: Any) -> dict[str | None, str]:

@@ -170,8 +170,9 @@ class SmtpListener:
             sealers = frozenset(filter(None, map(canonical_domain, settings.trusted_sealers)))
             judge = Judge(lookups, services.hostname, services.offload, reactor, sealers)
             checks.append(partial(JudgeCheck.of, judge=judge, settings=settings))
+        session = partial(Session, filtered=settings.filtered)
         profile = evolve(_profile(listener, services), dsn=settings.delivery_reports)
-        return SmtpFactory(_server(name, listener, services, reactor, profile, Session, checks))
+        return SmtpFactory(_server(name, listener, services, reactor, profile, session, checks))
 
 
 @implementer(IListenerFactory)
@@ -184,7 +185,8 @@ class LmtpListener:
     def make_factory(self, name: str, listener: Any, services: Any, reactor: Any) -> SmtpFactory:
         """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
         profile = evolve(_profile(listener, services), lmtp=True)
-        return SmtpFactory(_server(name, listener, services, reactor, profile, LmtpSession))
+        session = partial(LmtpSession, filtered=listener.settings.filtered)
+        return SmtpFactory(_server(name, listener, services, reactor, profile, session))
 
 
 @implementer(IListenerFactory)

@@ -17,6 +17,12 @@ __all__ = ["LmtpSettings", "MxSettings", "SmtpSettings", "SubmissionSettings"]
 _NEARBY = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7",
     "fe80::/10")  # fmt: skip
 
+_FILTERED = doc(
+    "Does a filter of yours look at all that comes in here, a milter or a server in front? What "
+    "it writes into headers then counts, see `[delivery]`. It has to take out what others write "
+    "there."
+)
+
 
 @frozen
 class SmtpSettings:
@@ -104,6 +110,7 @@ class MxSettings(SmtpSettings):
             "tells them that it has handed it on."
         ),
     )
+    filtered: bool = field(default=False, metadata=_FILTERED)
     trusted_networks: Networks = field(
         factory=lambda: Networks.parse(_NEARBY),
         metadata=doc(
@@ -169,6 +176,8 @@ class LmtpSettings(SmtpSettings):
 
     Only that server should reach it: bind it to the loopback or a network of yours.
     """
+
+    filtered: bool = field(default=False, metadata=_FILTERED)
 
 
 @frozen

@@ -61,7 +61,7 @@ class Session:
     """One connection's dealings with `services.blobs` and `services.delivery`.
 
     `peer` is the client's address, "" if it has none, and `port` its port, `clock` an
-    `IReactorTime`, `encryption()` what is known of TLS.
+    `IReactorTime`, `encryption()` what is known of TLS; `filtered` is that of the listener.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Session:
         port: int = 0,
         encryption: Callable[[], Encryption | None] = lambda: None,
         checks: Sequence[CheckFactory] = (),
+        filtered: bool = False,
     ) -> None:
         self.services = services
         self._blobs = services.blobs
@@ -86,6 +87,7 @@ class Session:
         self.peer = peer
         self._clock = clock
         self.log = log
+        self._filtered = filtered
         self.visit = Visit(
             listener=listener,
             connection=self.connection,
@@ -356,7 +358,7 @@ class Session:
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
         """Have a stored message delivered."""
         outcomes: tuple[RecipientOutcome, ...] = await self.delivery.deliver(
-            envelope, blob_id, junk=self.is_junk
+            envelope, blob_id, junk=self.is_junk, filtered=self._filtered
         )
         return outcomes
 
@@ -383,7 +385,9 @@ class LmtpSession(Session):
     """Tells of each recipient by itself (RFC 2033 §4.2)."""
 
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
-        return await deliver_each(self.delivery, envelope, blob_id, junk=self.is_junk)
+        return await deliver_each(
+            self.delivery, envelope, blob_id, junk=self.is_junk, filtered=self._filtered
+        )
 
     def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
         told = {

@@ -130,6 +130,7 @@ class Delivered:
     envelope: Envelope
     blob_id: str
     junk: bool = False
+    filtered: bool = False
 
 
 def _lower(addresses: Iterable[str]) -> frozenset[str]:
@@ -171,13 +172,13 @@ class MemoryDelivery:
         return succeed(None)
 
     def deliver(
-        self, envelope: Envelope, blob_id: str, junk: bool = False
+        self, envelope: Envelope, blob_id: str, junk: bool = False, filtered: bool = False
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
         if not self.available:
             return fail(TemporaryFailure("the mail store does not answer"))
         outcomes = tuple(self._outcomes(envelope.recipients))
         if any(outcome.code == 250 for outcome in outcomes):
-            self.delivered.append(Delivered(envelope, blob_id, junk))
+            self.delivered.append(Delivered(envelope, blob_id, junk, filtered))
         return succeed(outcomes)
 
     def _outcomes(self, recipients: Iterable[str]) -> Iterable[RecipientOutcome]:

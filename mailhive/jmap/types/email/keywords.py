@@ -1,12 +1,13 @@
 """Keywords and mailboxes of an Email: what may change (RFC 8621 §4.1.1)."""
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from mailhive.jmap.checks import is_reference, is_true, map_of
 from mailhive.jmap.errors import SetError, invalid_properties
 from mailhive.jmap.limits import Limits
+from mailhive.model import keywords
+from mailhive.model.keywords import MAX_KEYWORDS
 
 __all__ = [
     "MAX_KEYWORDS",
@@ -17,15 +18,9 @@ __all__ = [
     "is_mailbox_ids",
 ]
 
-#: Keywords of one Email; more is `tooManyKeywords`.
-MAX_KEYWORDS = 100
-
-# RFC 8621 §4.1.1: %x21-%x7e without ( ) { ] % * " \
-_KEYWORD = re.compile(r"[!#$&'+-\[^-z|}~]{1,255}", re.ASCII)
-
 
 def is_keyword(value: Any) -> bool:
-    return isinstance(value, str) and _KEYWORD.fullmatch(value) is not None
+    return isinstance(value, str) and keywords.is_keyword(value)
 
 
 is_keywords = map_of(is_keyword, is_true)
@@ -36,10 +31,10 @@ def checked_keywords(value: Mapping[str, Any]) -> tuple[str, ...]:
     """The keywords in lower case, as they are stored and returned."""
     if not is_keywords(value):
         raise invalid_properties(["keywords"])
-    keywords = tuple(sorted({k.lower() for k in value}))
-    if len(keywords) > MAX_KEYWORDS:
+    chosen = tuple(sorted({k.lower() for k in value}))
+    if len(chosen) > MAX_KEYWORDS:
         raise SetError("tooManyKeywords", f"An Email may have {MAX_KEYWORDS} keywords")
-    return keywords
+    return chosen
 
 
 def checked_mailboxes(
