@@ -1,6 +1,6 @@
 """A relay with a DNS and mail servers of its own on the loopback."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from mailhive.config.relay import RelaySettings
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.smtp.relay.dane import DaneLookups
 from mailhive.smtp.relay.exchangers import Exchangers
+from mailhive.smtp.relay.mta_sts import MtaSts
 from mailhive.smtp.relay.routes import Routes
 from mailhive.smtp.relay.signing import Signer
 from mailhive.smtp.relay.transport import RelayTransport
 from mailhive.testing.certificates import Pem
 from mailhive.testing.names import NameServer
+from mailhive.testing.policies import remember_policies
 from mailhive.testing.smtp_peer import SmtpPeer
 
 RECORDS = {
@@ -121,12 +123,20 @@ class Relay:
 @pytest_twisted.async_yield_fixture
 async def relay(tmp_path: Path, names: NameServer, stores: Any) -> AsyncIterator[Any]:
     made: list[Relay] = []
+    started: list[MtaSts] = []
 
-    def make(**settings: Any) -> Relay:
+    def make(policies: Mapping[str, str] | None = None, **settings: Any) -> Relay:
         exchangers = Exchangers(names.resolver(reactor), "here.example")
         chosen = RelaySettings(**settings)
         dane = DaneLookups(exchangers, chosen.port) if chosen.dane else None
-        routes = Routes(chosen, exchangers, dane=dane)
+        mta_sts = None
+        if policies:
+            path = tmp_path / f"policies{len(made)}.sqlite"
+            remember_policies(path, policies)
+            mta_sts = MtaSts(path, exchangers.resolver, None, reactor)
+            mta_sts.startService()
+            started.append(mta_sts)
+        routes = Routes(chosen, exchangers, mta_sts, dane)
         signer = Signer(stores.blob_store, stores.context.offload, reactor)
         transport = RelayTransport(routes, stores.blob_store, "here.example", reactor, signer)
         transport.startService()
@@ -136,3 +146,5 @@ async def relay(tmp_path: Path, names: NameServer, stores: Any) -> AsyncIterator
     yield make
     for one in made:
         one.transport.stopService()
+    for service in started:
+        await service.stopService()

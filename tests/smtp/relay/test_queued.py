@@ -18,8 +18,11 @@ from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
 from mailhive.queue.reports import Reporter
 from mailhive.queue.schedule import PAUSES
+from mailhive.testing.certificates import make_certificate
 from mailhive.testing.conformance.outbox import Notes, turn, until
 from mailhive.testing.smtp_peer import CLOSE, HANG, SmtpPeer
+
+from .conftest import context, tlsa
 
 DAY = 86_400
 WAITING = ("queued", "250 2.0.0 Accepted, on its way")
@@ -28,6 +31,7 @@ GREYLISTED = ("queued", "450 4.7.1 Greylisted")
 DOWN = ("queued", "451 4.4.1 Connection refused")
 DROPPED = ("queued", "451 4.4.2 ")
 UNGREETED = ("queued", "451 4.4.1 ")
+UNTRUSTED = ("queued", "451 4.7.5 ")
 
 
 @define(eq=False)
@@ -102,13 +106,20 @@ async def queue(
 ) -> AsyncIterator[Any]:
     started: list[Outbox] = []
 
-    async def start(**servers: SmtpPeer) -> Queue:
+    async def start(
+        policies: Mapping[str, str] | None = None,
+        records: Mapping[str, Any] | None = None,
+        **servers: SmtpPeer,
+    ) -> Queue:
         port = await peers(*servers.values())
         hosts = [f"127.0.0.{number}" for number in range(1, len(servers) + 1)]
         names.records = {
             f"{name}.example": {"A": [host]}
             for name, host in zip([*servers, "down"], [*hosts, "127.0.0.99"], strict=True)
         }
+        for name, record in (records or {}).items():
+            names.records[f"_{port}._tcp.{name}.example"] = {"TLSA": [record]}
+        names.signed |= {f"{name}.example" for name in records or ()}
         made = Queue(
             {f"{name}.example": peer for name, peer in servers.items()},
             Clock(),
@@ -127,7 +138,7 @@ async def queue(
         made.outbox.add_transport(
             LocalTransport(stores.directory, stores.delivery, stores.blob_store)
         )
-        made.outbox.add_transport(relay(port=port).transport)
+        made.outbox.add_transport(relay(policies, port=port, dane=bool(records)).transport)
         made.outbox.startService()
         started.append(made.outbox)
         return made
@@ -211,3 +222,44 @@ async def test_a_destination_that_stays_down(queue: Any) -> None:
     assert (await it.reports(4)).count("Action: failed") == 2
     while await it.outbox.status(sent) is not None:
         await turn()
+
+
+@ensureDeferred
+async def test_bad_certificates(queue: Any, names: Any) -> None:
+    good, bad = make_certificate("renewed.example"), make_certificate("bad.example")
+
+    def server() -> SmtpPeer:
+        return SmtpPeer(extensions=("STARTTLS",), context_factory=context(bad))
+
+    it = await queue(
+        {"strict.example": "version: STSv1\nmode: enforce\nmx: strict.example\nmax_age: 9"},
+        {"renewed": tlsa(good), "stays": tlsa(good), "stripped": tlsa(bad)},
+        strict=server(),
+        renewed=server(),
+        stays=server(),
+        stripped=SmtpPeer(),
+        lax=server(),
+        well=SmtpPeer(),
+    )
+    unfit = ("strict.example", "renewed.example", "stays.example", "stripped.example")
+    sent = await it.submit(*it.peers)
+    wanted = {"lax.example": ACCEPTED, "well.example": ACCEPTED}
+    await it.says(sent, wanted | dict.fromkeys(unfit, UNTRUSTED))
+    assert "DANE" in it.status(sent)["renewed.example"][1]
+    assert not any(map(it.attempts, unfit))
+    # A minute later again, and one is well now.
+    (found,) = [name for name in names.records if name.endswith("._tcp.renewed.example")]
+    names.records[found] = {"TLSA": [tlsa(bad)]}
+    await it.pass_time(PAUSES[0] * 1.2)
+    await it.says(sent, {"renewed.example": ACCEPTED})
+    others = [domain for domain in unfit if domain != "renewed.example"]
+    await until(lambda: all(len(it.peers[domain].commands) == 2 for domain in others))
+    for domain in others:
+        await until(lambda: not it.peers[domain].connections)  # noqa: B023
+    await it.pass_time(6 * DAY)
+    given_up = ("no", "550 5.4.7 Given up after 5 days: 451 4.7.5 ")
+    await it.says(sent, dict.fromkeys(others, given_up))
+    report = await it.reports(3)
+    assert report.count("Action: failed") == 3 and "well.example" not in report
+    assert not any(map(it.attempts, others))
+    assert [len(it.peers[domain].messages) for domain in unfit] == [0, 1, 0, 0]
