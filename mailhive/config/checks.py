@@ -35,6 +35,7 @@ def check(document: dict[str, Any]) -> Found:
         yield ("server", "listener"), "is missing; at least one [server.listener.NAME] is needed"
     yield from _domains(document)
     yield from _addresses(listeners)
+    yield from _milters(listeners, _table(document, "milter"))
     yield from _wiretaps(_table(document, "log"), listeners)
     yield from _proxies(document)
 
@@ -84,6 +85,17 @@ def _addresses(listeners: dict[str, Any]) -> Found:
                 ("server", "listener", second, "bind", index),
                 f"{message}; allowed is each address once",
             )
+
+
+def _milters(listeners: dict[str, Any], tables: dict[str, Any]) -> Found:
+    """Names of the filters of listeners."""
+    for listener in listeners:
+        named = _table(listeners, listener).get("milters", [])
+        for index, name in enumerate(named if isinstance(named, list) else [named]):
+            if isinstance(name, str) and name not in tables:
+                allowed = f"allowed: {quoted(sorted(tables))}" if tables else "there is none"
+                message = f'names no table [milter."{name}"]; {allowed}'
+                yield ("server", "listener", listener, "milters", index), message
 
 
 def _wiretaps(log: dict[str, Any], listeners: dict[str, Any]) -> Found:

@@ -19,6 +19,7 @@ from mailhive.config.endpoints import Inherited, SocketAddress
 from mailhive.config.fields import FilePath, HttpHeader, Location
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.log import LogSettings
+from mailhive.config.milter import MilterSettings
 from mailhive.config.relay import QueueSettings, RelaySettings
 from mailhive.config.settings import DomainSettings, ServerSettings, StorageSettings
 from mailhive.config.structure import keys_of
@@ -103,6 +104,7 @@ def _document() -> Iterator[str]:
     yield from _section("queue", QueueSettings)
     yield from _section("relay", RelaySettings)
     yield from _section("dkim.NAME", DkimSettings)
+    yield from _section("milter.NAME", MilterSettings)
 
 
 def _chosen(table: str, cls: type[ProviderSettings]) -> Iterator[str]:

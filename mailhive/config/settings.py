@@ -28,6 +28,7 @@ from mailhive.config.dkim import DkimSettings
 from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name, name_servers
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.log import LogSettings
+from mailhive.config.milter import MilterSettings
 from mailhive.config.problems import Found
 from mailhive.config.relay import QueueSettings, RelaySettings
 from mailhive.config.tables import (
@@ -47,6 +48,7 @@ __all__ = [
     "DomainSettings",
     "JmapSettings",
     "ListenerSettings",
+    "MilterSettings",
     "ServerSettings",
     "Settings",
     "StorageSettings",
@@ -168,6 +170,7 @@ class Settings:
     queue: QueueSettings = field(factory=QueueSettings, metadata=doc(""))
     relay: RelaySettings = field(factory=RelaySettings, metadata=doc(""))
     dkim: dict[str, DkimSettings] = field(factory=dict, metadata=doc(""))
+    milter: dict[str, MilterSettings] = field(factory=dict, metadata=doc(""))
 
     def problems(self) -> Found:
         if self.relay.dane and not self.server.resolvers:

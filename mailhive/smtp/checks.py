@@ -37,8 +37,8 @@ class Visit:
     """A connection: `peer` is the client's address, "" if it has none, with its `port`.
 
     `name` is the client's by the DNS, if a check has found and confirmed it; `hello` what it
-    calls itself, "" until it has; `user` who has authenticated, by `mechanism`; `results` what
-    checks found out, for the Authentication-Results field.
+    calls itself, "" until it has; `user` who has authenticated; `transaction` names what MAIL
+    began, in the log; `results` is what checks found out, for the Authentication-Results field.
     One that `is_welcome` is on a list of those who are to be let in.
     """
 
@@ -50,7 +50,7 @@ class Visit:
     name: str = ""
     hello: str = ""
     user: Principal | None = None
-    mechanism: str = ""
+    transaction: str = ""
     results: list[Result] = field(factory=list)
     is_welcome: bool = False
 

@@ -105,7 +105,6 @@ class Session:
         self.recipients: tuple[str, ...] = ()
         #: Is it to go into the mailbox for junk?
         self.is_junk = False
-        self._transaction = ""
         self._size = 0
         self._began = 0.0
 
@@ -152,6 +151,7 @@ class Session:
     async def _begin_transaction(
         self, address: str, parameters: dict[str, str | None]
     ) -> SmtpReply | None:
+        self.visit.transaction = secrets.token_hex(8)
         refusal: SmtpReply | None = replies.OK
         try:
             refusal = await self._ask(lambda check: check.sender(address, parameters))
@@ -225,6 +225,7 @@ class Session:
         """A transaction is over: drop what it left and log it."""
         self.abandon()
         self._transaction_ended()
+        transaction, self.visit.transaction = self.visit.transaction, ""
         start, self.start = self.start, None
         reply = event.reply
         self.log.emit(
@@ -233,7 +234,7 @@ class Session:
             "{seconds} s: {outcome}",
             listener=self._listener,
             connection=self.connection,
-            transaction=self._transaction if start else "no message",
+            transaction=transaction if start else "no message",
             peer=self.peer,
             hello=start.hello if start else None,
             protocol=start.protocol if start else None,
@@ -270,7 +271,7 @@ class Session:
         """Store what comes from here on, behind what `trace` puts before it."""
         self.start = start
         self.recipients = start.envelope.recipients
-        self._transaction = secrets.token_hex(8)
+        self.visit.transaction = self.visit.transaction or secrets.token_hex(8)
         self._began = self._clock.seconds()
         trace = self.trace(start)
         self._size = len(trace)
@@ -293,7 +294,7 @@ class Session:
             start,
             peer=address_literal(self.peer),
             hostname=self._hostname,
-            transaction=self._transaction,
+            transaction=self.visit.transaction,
             now=self._began,
         )
 
@@ -337,7 +338,18 @@ class Session:
     def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
         """What the client is told of these."""
         assert self.start is not None
-        return verdict(self.start.envelope, outcomes)
+        envelope = self.start.envelope
+        named = tuple(each for each in envelope.recipients if each in self.recipients)
+        if named and named != envelope.recipients:
+            # What becomes of those whom a check has added is no business of the client's.
+            for each in outcomes:
+                if each.code != 250 and each.recipient not in named:
+                    self.log.warn(
+                        "{added} is not served: {why}", added=each.recipient, why=each.text
+                    )
+            envelope = evolve(envelope, recipients=named)
+            outcomes = tuple(each for each in outcomes if each.recipient in named)
+        return verdict(envelope, outcomes)
 
     async def store(self) -> Answer:
         """Take in the message that was written."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Any
 
 from mailhive.errors import TemporaryFailure
 
@@ -21,11 +20,8 @@ class Spool:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._file = self._new()
+        self._file = SpooledTemporaryFile(max_size=_SMALL, dir=str(directory))  # noqa: SIM115
         self._body = 0  # where it begins
-
-    def _new(self) -> Any:
-        return SpooledTemporaryFile(max_size=_SMALL, dir=str(self._directory))
 
     def write(self, data: bytes) -> None:
         """Append octets of the message; `TemporaryFailure` if there is no room."""
@@ -49,9 +45,13 @@ class Spool:
 
     def body(self) -> bytes:
         """All behind the empty line, once the header was read."""
-        self._file.seek(self._body)
-        body: bytes = self._file.read()
-        return body.removeprefix(b"\r\n")
+        return b"".join(self.body_chunks())
+
+    def body_chunks(self) -> Iterator[bytes]:
+        """The same in pieces."""
+        rest = self.rest()
+        yield next(rest, b"").removeprefix(b"\r\n")
+        yield from rest
 
     def rest(self) -> Iterator[bytes]:
         """All behind the header, the empty line included, in pieces."""
@@ -59,12 +59,17 @@ class Spool:
         while chunk := self._file.read(_CHUNK):
             yield chunk
 
-    def begin_body(self) -> None:
-        """Forget the body; what is written from here on is another, less the empty line."""
-        self._file.close()
-        self._file = self._new()
+    def another(self) -> "Spool":
+        """One beside it, for a body that can take the place of its own."""
+        other = Spool(self._directory)
+        other.write(b"\r\n")
+        return other
+
+    def take_body(self, other: "Spool") -> None:
+        """Let what was written to `another` be the body, and close what was."""
+        self._file, other._file = other._file, self._file
+        other.close()
         self._body = 0
-        self.write(b"\r\n")
 
     def close(self) -> None:
         """Forget the message."""

@@ -32,6 +32,12 @@ def make_services(limits=None):
     )
 
 
+@pytest.fixture
+def new_services():
+    """What listeners share, in memory."""
+    return make_services
+
+
 def make_factory(reactor, services, *, tls="none", context_factory=None, **settings) -> SmtpFactory:
     listener = SimpleNamespace(
         settings=MxSettings(**settings), tls=tls, context_factory=context_factory

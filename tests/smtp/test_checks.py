@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from mailhive.errors import TemporaryFailure
-from mailhive.jmap.limits import Limits
 from mailhive.smtp.checks import Check, CheckFactory, HeldMessage, Visit
 from mailhive.smtp.listener import SmtpFactory
 from mailhive.smtp.policy import SmtpSettings
@@ -18,9 +17,8 @@ from mailhive.smtp.protocol import Server
 from mailhive.smtp.replies import SmtpReply, peer_error
 from mailhive.smtp.session import LmtpSession, Session
 from mailhive.smtp.wire import Profile
-from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
 
-from .conftest import ADDRESSES, Bench
+from .conftest import Bench, make_services
 
 NO = peer_error(550, "5.7.1", "No")
 LATER = SmtpReply(451, "4.7.1", "Later")
@@ -84,13 +82,8 @@ class Changing(Noting):
 
 def bench_of(tmp_path: Path, *checks: CheckFactory, lmtp: bool = False) -> Bench:
     clock = Clock()
-    services = SimpleNamespace(
-        blobs=MemoryBlobStore(),
-        delivery=MemoryDelivery(ADDRESSES),
-        hostname="mx.example",
-        limits=Limits(),
-        config=SimpleNamespace(server=SimpleNamespace(data_dir=tmp_path)),
-    )
+    services = make_services()
+    services.config = SimpleNamespace(server=SimpleNamespace(data_dir=tmp_path))
 
     def session(**given: Any) -> Session:
         return (LmtpSession if lmtp else Session)(**given, checks=checks)
@@ -192,8 +185,9 @@ def test_who_leaves_before_the_greeting(tmp_path: Path) -> None:
 
 def change(message: HeldMessage) -> None:
     message.header = b"X-New: 1\r\n" + message.header
-    message.spool.begin_body()
-    message.spool.write(b"other\r\n")
+    other = message.spool.another()
+    other.write(b"other\r\n")
+    message.spool.take_body(other)
     message.is_junk = True
 
 

@@ -25,9 +25,10 @@ def test_a_message(tmp_path: Path, message: bytes, header: bytes, body: bytes) -
     assert spool.header() == header
     assert spool.body() == body
     assert header + b"".join(spool.rest()) == message
-    spool.begin_body()
-    spool.write(b"an")
-    spool.write(b"other\r\n")
+    other = spool.another()
+    other.write(b"an")
+    other.write(b"other\r\n")
+    spool.take_body(other)
     assert b"".join(spool.rest()) == b"\r\nanother\r\n"
     assert spool.body() == b"another\r\n"
     spool.close()

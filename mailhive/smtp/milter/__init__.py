@@ -1,0 +1,1 @@
+"""Filters of others, by the milter protocol of Sendmail."""
