@@ -24,6 +24,7 @@ from twisted.python.threadpool import ThreadPool
 
 from mailhive.errors import TemporaryFailure
 from mailhive.sqlite.connection import Connection, is_storage_failure
+from mailhive.sqlite.migrations import SchemaError
 from mailhive.store.signals import Behind, Unbounded
 
 __all__ = ["Database", "Sessions", "Threads"]
@@ -112,7 +113,7 @@ class Database:
         return self._active == 0
 
     def open(self) -> Deferred[None]:
-        """Open the file on a thread.
+        """Open the file on a thread; `TemporaryFailure` says why that is not possible.
 
         What is asked for meanwhile waits, and fails if this does; but first the
         Deferred returned here fires.
@@ -129,6 +130,8 @@ class Database:
 
     def _opened(self, result: Failure | None, opened: Deferred[None]) -> None:
         self._open = result is None
+        if result is not None and result.check(SchemaError):  # another mailhive can read it
+            result = Failure(TemporaryFailure(result.getErrorMessage()))
         opened.callback(result)
         opening, self._opening = self._opening, []
         jobs: list[_Job] = []
