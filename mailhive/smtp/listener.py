@@ -13,7 +13,6 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailhive import __version__
 from mailhive.interfaces.listener import IListenerFactory
 from mailhive.model.addresses import canonical_domain
 from mailhive.registry import Provider
@@ -23,7 +22,7 @@ from mailhive.smtp.judging.check import JudgeCheck
 from mailhive.smtp.judging.client import Clients
 from mailhive.smtp.judging.judge import Judge
 from mailhive.smtp.judging.lookups import Lookups
-from mailhive.smtp.milter.check import Milter
+from mailhive.smtp.pause import GreetingPause
 from mailhive.smtp.policy import LmtpSettings, MxSettings, SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
 from mailhive.smtp.replies import SmtpReply
@@ -165,6 +164,14 @@ class SmtpListener:
         """See `IListenerFactory`; the factory's `drain` is for the daemon's end."""
         settings: MxSettings = listener.settings
         checks: list[CheckFactory] = []
+        if settings.greeting_delay:
+            pause = partial(
+                GreetingPause.at,
+                seconds=settings.greeting_delay,
+                trusted=settings.trusted_networks,
+                reactor=reactor,
+            )
+            checks.append(pause)
         lookups = Lookups(services.resolver)
         if settings.looks_at_clients:
             checks.append(Clients(lookups, services.hostname, settings, reactor).check)
@@ -238,22 +245,6 @@ def _server(
     profile: Profile,
     session: Callable[..., Session],
     checks: Sequence[CheckFactory] = (),
-def _milters(
-    settings: SmtpSettings, services: Any, size_limit: int | None, reactor: Any
-) -> list[CheckFactory]:
-    return [
-        Milter(
-            name=name,
-            settings=services.config.milter[name],
-            hostname=services.hostname,
-            version=__version__,
-            most_body=size_limit or settings.max_message_size,
-            reactor=reactor,
-        ).check
-        for name in settings.milters
-    ]
-
-
 ) -> Server:
     return Server(
         name=name,
@@ -263,7 +254,6 @@ def _milters(
         reactor=reactor,
         implicit_tls=listener.tls == "implicit",
         context_factory=listener.context_factory,
-    checks = [*checks, *_milters(listener.settings, services, profile.size_limit, reactor)]
         session=partial(session, checks=checks),
     )
 

@@ -81,19 +81,17 @@ class SmtpSettings:
         validator=at_least(1),
         metadata=doc("Longest life of a connection, whatever it is doing."),
     )
-    milters: tuple[str, ...] = field(
-        default=(),
-        metadata=doc(
-            "Names the `[milter.NAME]` tables of the filters that look at what comes in here, in "
-            "their order. What this listener judges itself comes before them."
-        ),
-    )
 
 
 def _domains(_: object, __: "Attribute[tuple[str, ...]]", values: tuple[str, ...]) -> None:
     for value in values:
         if not is_domain(canonical_domain(value) or ""):
             raise ValueError(f'"{value}" is no domain; allowed is one as in "example.org"')
+
+
+def _short(_: object, __: "Attribute[Duration]", value: Duration) -> None:
+    if value > 60:
+        raise ValueError("longer than a minute, and clients give up; allowed is at most 1m")
 
 
 @frozen
@@ -123,6 +121,14 @@ class MxSettings(SmtpSettings):
         metadata=doc(
             "Clients whose mail is not judged, and who are not looked up.",
             default="those of the loopback and of private use",
+        ),
+    )
+    greeting_delay: Duration = field(
+        default=Duration(0.0),
+        validator=_short,
+        metadata=doc(
+            "How long clients that are not trusted wait for the greeting, at most a minute. Who "
+            "sends commands before it is refused with 554; many who send junk cannot wait."
         ),
     )
     dmarc_reject: Literal["refuse", "junk", "accept"] = field(

@@ -237,7 +237,8 @@ class SmtpProtocol(Protocol):
     def _set_reading(self) -> None:
         if self._eof or self._lost:
             return
-        reading = self._machine.closed or not (self._machine.waiting or self._choked)
+        waits = self._machine.waiting and not self._machine.expects_silence
+        reading = self._machine.closed or not (waits or self._choked)
         if reading is not self._reading:
             self._reading = reading
             if reading:

@@ -111,6 +111,8 @@ ENCRYPTION_REQUIRED = peer_error(538, "5.7.11", "Encryption required for authent
 UNKNOWN_MECHANISM = peer_error(504, "5.5.4", "Unrecognized authentication mechanism")
 AUTH_CANCELED = peer_error(501, "5.7.0", "Authentication canceled")
 BAD_AUTH_RESPONSE = peer_error(501, "5.5.2", "Not a response of this mechanism in base64")
+# RFC 5321 §4.3.1: the client waits for the greeting.
+SPOKE_FIRST = peer_error(554, "5.5.1", "You spoke before you were greeted")
 TRY_LATER = SmtpReply(454, "4.7.0", "Cannot be authenticated now, try again later")
 NOT_YOUR_ADDRESS = peer_error(550, "5.7.1", "You may not send from this address")
 TIMED_OUT = peer_error(421, "4.4.2", "Timed out, closing connection")

@@ -149,6 +149,8 @@ class SmtpServer:
         self._extended = False
         self._phase = _Phase.START
         self._envelope: Envelope | None = None  # there is one while a transaction is open
+        self._is_greeted = not profile.checked
+        self._spoke_first = False
         self._incoming = Incoming(self._input, profile.size_limit)
         # RFC 5321 §4.2, §4.3.1: the greeting starts with our name, without a status code.
         greeting = SmtpReply(220, None, f"{profile.hostname} ESMTP")
@@ -161,7 +163,9 @@ class SmtpServer:
 
     def receive_data(self, data: bytes) -> None:
         """Take in what the peer sent."""
-        if not self.closed:
+        if not self._is_greeted:
+            self._spoke_first = True
+        elif not self.closed:
             self._input.receive(data)
 
     def receive_eof(self) -> None:
@@ -187,6 +191,11 @@ class SmtpServer:
     def waiting(self) -> bool:
         """Is an answer due?"""
         return self._when_answered is not None and self._question is None
+
+    @property
+    def expects_silence(self) -> bool:
+        """Is the peer to wait for its greeting?  What it says before that is not kept."""
+        return not (self._is_greeted or self._spoke_first)
 
     @property
     def receiving(self) -> bool:
@@ -272,6 +281,9 @@ class SmtpServer:
 
     def _welcome(self, refusal: SmtpReply | None) -> SmtpReply | None:
         """Turn a client away if it is to be; what it is told."""
+        self._is_greeted = True
+        if refusal is None and self._spoke_first:
+            refusal = replies.SPOKE_FIRST
         if refusal is not None and refusal.code >= 500:
             # RFC 5321 §3.1: 554, and then 503 until it quits.
             refusal = evolve(refusal, code=554, enhanced=None)
