@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from mailhive import __version__
 from mailhive.interfaces.listener import IListenerFactory
 from mailhive.model.addresses import canonical_domain
 from mailhive.registry import Provider
@@ -22,6 +23,7 @@ from mailhive.smtp.judging.check import JudgeCheck
 from mailhive.smtp.judging.client import Clients
 from mailhive.smtp.judging.judge import Judge
 from mailhive.smtp.judging.lookups import Lookups
+from mailhive.smtp.milter.check import Milter
 from mailhive.smtp.pause import GreetingPause
 from mailhive.smtp.policy import LmtpSettings, MxSettings, SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
@@ -237,6 +239,22 @@ def _profile(listener: Any, services: Any) -> Profile:
     )
 
 
+def _milters(
+    settings: SmtpSettings, services: Any, size_limit: int | None, reactor: Any
+) -> list[CheckFactory]:
+    return [
+        Milter(
+            name=name,
+            settings=services.config.milter[name],
+            hostname=services.hostname,
+            version=__version__,
+            most_body=size_limit or settings.max_message_size,
+            reactor=reactor,
+        ).check
+        for name in settings.milters
+    ]
+
+
 def _server(
     name: str,
     listener: Any,
@@ -246,6 +264,7 @@ def _server(
     session: Callable[..., Session],
     checks: Sequence[CheckFactory] = (),
 ) -> Server:
+    checks = [*checks, *_milters(listener.settings, services, profile.size_limit, reactor)]
     return Server(
         name=name,
         profile=evolve(profile, checked=bool(checks)),

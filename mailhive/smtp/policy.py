@@ -81,6 +81,13 @@ class SmtpSettings:
         validator=at_least(1),
         metadata=doc("Longest life of a connection, whatever it is doing."),
     )
+    milters: tuple[str, ...] = field(
+        default=(),
+        metadata=doc(
+            "Names the `[milter.NAME]` tables of the filters that look at what comes in here, in "
+            "their order. What this listener judges itself comes before them."
+        ),
+    )
 
 
 def _domains(_: object, __: "Attribute[tuple[str, ...]]", values: tuple[str, ...]) -> None:
