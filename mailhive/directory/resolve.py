@@ -1,5 +1,6 @@
 """From logins and addresses to principals: the same for whatever holds them."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -43,8 +44,8 @@ class Holdings(Protocol):
     def reached(self, address: str) -> Sequence[str]:
         """The names of those whose address it is; `@domain` is that of a catch-all."""
 
-    def members(self, name: str) -> Sequence[str]:
-        """The names of the direct members of a list."""
+    def members(self, name: str) -> "Sequence[str | Entry]":
+        """The direct members of a list: their names, or what is needed to write to them."""
 
     def has_domain(self, domain: str) -> bool:
         """Is there an address of this domain?"""
@@ -103,13 +104,14 @@ def _with_accounts(holdings: Holdings, names: Sequence[str]) -> tuple[Principal,
     """The individuals and groups among `names` and the members of lists among them."""
     found: dict[str, Principal] = {}
     seen: set[str] = set()
-    waiting = list(names)
+    waiting: deque[str | Entry] = deque(names)
     while waiting:
-        name = waiting.pop(0)
+        one = waiting.popleft()
+        name = one if isinstance(one, str) else canonical_name(one.principal.name)
         if name in seen:
             continue
         seen.add(name)
-        entry = holdings.entry(name)
+        entry = holdings.entry(name) if isinstance(one, str) else one
         if entry is None:
             continue
         if entry.principal.type == "list":

@@ -47,6 +47,7 @@ class IDirectory(Interface):
         appears once.  Resolves aliases and sub-addresses (`user+detail@`), in
         this order of preference: exact address, sub-address, catch-all of the
         domain.  Empty when the address does not exist here or reaches nobody.
+        What they are members of need not be told.
         """
 
     def is_local_domain(domain: str):

@@ -457,6 +457,51 @@ async def test_addresses_and_secrets_from_queries_of_their_own(sqlite):
     assert await directory.recipients("other@x.example") == ()
 
 
+LIST = """
+CREATE TABLE members (name, list);
+INSERT INTO users (name, type, mail) VALUES ('all', 'list', 'all@x.example'),
+  ('inner', 'list', 'inner@x.example'), ('team', 'group', 'team@x.example'), ('', NULL, NULL);
+INSERT INTO members VALUES ('inner', 'all'), ('team', 'inner'), ('all', 'inner'), ('', 'all');
+WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+INSERT INTO users (name, mail, quota) SELECT 'U' || i, i || '@x.example', i FROM n;
+INSERT INTO users (name, mail) SELECT name, 'alias-' || mail FROM users WHERE quota IS NOT NULL;
+INSERT INTO members SELECT DISTINCT name, 'all' FROM users WHERE name LIKE 'U%';
+"""
+
+
+@ensureDeferred
+async def test_a_list_costs_as_many_queries_as_there_are_lists_in_it(sqlite, monkeypatch):
+    query, asked = SqliteDatabase.query, []
+    monkeypatch.setattr(
+        SqliteDatabase, "query", lambda self, *a: asked.append(a) or query(self, *a)
+    )
+    expand = {"expand": "SELECT name FROM members WHERE list = :name"}
+    whole = "SELECT u.* FROM members m JOIN users u ON u.name = m.name WHERE m.list = :name ORDER BY u.rowid"
+    directory = sqlite(USERS + LIST, QUERIES | {"list_members": whole})
+    found = await directory.recipients("all@x.example")
+    assert len(asked) == 4  # whose address it is, who that is, and two lists
+    one_by_one = await sqlite("", QUERIES | expand).recipients("all@x.example")
+    assert len(asked) > 300
+    by_name = {principal.name: principal for principal in found}
+    assert len(found) == 301 and by_name == {p.name: p for p in one_by_one}
+    assert by_name["U7"].emails == ("7@x.example", "alias-7@x.example")
+    assert by_name["U7"].quota == 7
+
+
+@ensureDeferred
+async def test_members_without_names(sqlite):
+    query = QUERIES | {"list_members": "SELECT list FROM members WHERE list = :name"}
+    directory = sqlite(USERS + LIST, query)
+    with pytest.raises(TemporaryFailure):
+        await directory.recipients("all@x.example")
+
+
+def test_one_query_for_the_members_of_a_list():
+    both = QuerySettings(**QUERIES, expand="SELECT :name", list_members="SELECT :name")
+    settings = SqlSettings(driver="sqlite", path=FilePath(Path("x")), query=both)
+    assert [path for path, _ in settings.problems()] == [("query", "expand")]
+
+
 @ensureDeferred
 async def test_a_file_that_is_not_there_yet(tmp_path, opened):
     directory = opened.bare(example("sqlite", tmp_path))

@@ -1,9 +1,10 @@
 """What the database of somebody else says, made sense of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import idna
+from attrs import evolve
 
 from mailhive.directory.database.pool import IDatabase, QueryFailed, Row
 from mailhive.directory.database.settings import SqlSettings
@@ -39,25 +40,34 @@ class SqlHoldings:
         rows = self._principal(name)
         if not rows:
             return None
-        columns, row = self._settings.columns, rows[0]
+        principal, row = self._described(rows), rows[0]
         secret = self._secret(name, row)
         if "emails" in self._queries:
-            emails = self._texts("emails", name=name)
-        else:
-            emails = [e for each in rows if (e := _text(each, columns.email)) is not None]
-        principal = Principal(
-            name=_text(row, columns.name) or "",
-            type=_one_of(row, columns.type, _KINDS),
-            description=_text(row, columns.description) or "",
-            emails=tuple(dict.fromkeys(e for e in emails if canonical_email(e) is not None)),
+            principal = evolve(principal, emails=_addresses(self._texts("emails", name=name)))
+        if "quota" in self._queries:
+            value = next(iter(self._texts("quota", name=name)), None)
+            principal = evolve(principal, quota=_quota(value))
+        principal = evolve(
+            principal,
             member_of=tuple(self._texts("member_of", name=name)),
-            quota=self._quota(name, row),
-            members_may=_one_of(row, columns.members_may, ("write", "read")),
-            mailboxes=_one_of(row, columns.mailboxes, ("default", "inbox")),
-            enabled=self._enabled(row),
             credentials=frozenset(map(credential_of, [secret] if secret else [])),
         )
         return Entry(principal, secret)
+
+    def _described(self, rows: list[Row]) -> Principal:
+        """A principal by its own rows, one for each of its addresses."""
+        columns, row = self._settings.columns, rows[0]
+        emails = [e for each in rows if (e := _text(each, columns.email)) is not None]
+        return Principal(
+            name=_text(row, columns.name) or "",
+            type=_one_of(row, columns.type, _KINDS),
+            description=_text(row, columns.description) or "",
+            emails=_addresses(emails),
+            quota=_quota(_text(row, columns.quota)),
+            members_may=_one_of(row, columns.members_may, ("write", "read")),
+            mailboxes=_one_of(row, columns.mailboxes, ("default", "inbox")),
+            enabled=self._enabled(row),
+        )
 
     def credentials(self, name: str) -> tuple[str, str] | None:
         """The name and stored secret of an individual, None for one who cannot log in."""
@@ -82,8 +92,18 @@ class SqlHoldings:
                 return list(dict.fromkeys(map(canonical_name, found)))
         return ()
 
-    def members(self, name: str) -> Sequence[str]:
-        return list(map(canonical_name, self._texts("expand", name=name)))
+    def members(self, name: str) -> Sequence[str | Entry]:
+        if "list_members" not in self._queries:
+            return list(map(canonical_name, self._texts("expand", name=name)))
+        column = self._settings.columns.name
+        members: dict[str, list[Row]] = {}
+        for row in self._ask("list_members", name=name):
+            if column.lower() not in row:
+                raise QueryFailed(f'query list-members: there is no column "{column}"')
+            own_name = _text(row, column) or ""
+            if _is_name(own_name):
+                members.setdefault(canonical_name(own_name), []).append(row)
+        return [Entry(self._described(rows)) for rows in members.values()]
 
     def has_domain(self, domain: str) -> bool:
         forms = _forms(domain) if is_domain(domain) else ()
@@ -96,12 +116,7 @@ class SqlHoldings:
         if rows and column.lower() not in rows[0]:
             raise QueryFailed(f'query name: there is no column "{column}"')
         found = [row for row in rows if canonical_name(_text(row, column) or "") == name]
-        own_name = _text(found[0], column) if found else None
-        if own_name is not None and (
-            len(own_name) > _LONGEST_NAME or not own_name or not own_name.isprintable()
-        ):
-            return []
-        return found
+        return found if found and _is_name(_text(found[0], column) or "") else []
 
     def _secret(self, name: str, row: Row) -> str | None:
         if "secret" not in self._queries:
@@ -111,19 +126,6 @@ class SqlHoldings:
     def _enabled(self, row: Row) -> bool:
         value = _text(row, self._settings.columns.enabled)
         return value is None or value.lower() not in _FALSE
-
-    def _quota(self, name: str, row: Row) -> int | None:
-        if "quota" in self._queries:
-            value = next(iter(self._texts("quota", name=name)), None)
-        else:
-            value = _text(row, self._settings.columns.quota)
-        try:
-            quota = int(value or 0)
-        except ValueError:
-            quota = -1
-        if quota < 0:
-            raise QueryFailed("the quota is no number of octets")
-        return quota or None
 
     def _texts(self, query: str, **values: str) -> list[str]:
         """The first column of an answer, without NULL; none for a query that is not there."""
@@ -137,6 +139,24 @@ class SqlHoldings:
             return self._database.query(self._queries[query], values)
         except QueryFailed as error:
             raise type(error)(f"query {query.replace('_', '-')}: {error}") from error
+
+
+def _addresses(emails: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(e for e in emails if canonical_email(e) is not None))
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
+
+
+def _quota(value: str | None) -> int | None:
+    try:
+        quota = int(value or 0)
+    except ValueError:
+        quota = -1
+    if quota < 0:
+        raise QueryFailed("the quota is no number of octets")
+    return quota or None
 
 
 def _can_be_asked(value: str) -> bool:

@@ -70,7 +70,19 @@ class QuerySettings:
     )
     expand: str | None = field(
         default=None,
-        metadata=doc("The names of the members of the list `:name`.", placeholders=("name",)),
+        metadata=doc(
+            "The names of the members of the list `:name`, each of whom is then asked for.",
+            placeholders=("name",),
+        ),
+    )
+    list_members: str | None = field(
+        default=None,
+        metadata=doc(
+            "In place of `expand`, the members of the list `:name` with all that mail to them "
+            "needs: the columns of the query `name` and an address in `email`, one row for each "
+            "address of each member. So a list costs one query, however long it is.",
+            placeholders=("name",),
+        ),
     )
     secret: str | None = field(
         default=None,
@@ -253,6 +265,8 @@ class SqlSettings:
         yield from self._queries()
 
     def _queries(self) -> Found:
+        if self.query.expand is not None and self.query.list_members is not None:
+            yield ("query", "expand"), "does nothing beside list-members; allowed is one of the two"
         for name, attribute in fields_dict(QuerySettings).items():
             sql = getattr(self.query, name)
             if sql is None:
