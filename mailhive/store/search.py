@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping
 
-from mailhive.model.email import SearchText
-from mailhive.model.fulltext import fold
-
-__all__ = ["FIELDS", "match_expression", "search_columns"]
+__all__ = ["FIELDS", "match_expression"]
 
 #: Property of a FilterCondition to the column it looks in; None for any.
 FIELDS: Mapping[str, str | None] = {
@@ -17,19 +14,6 @@ FIELDS: Mapping[str, str | None] = {
     "subject": "subject",
     "body": "body",
 }
-
-
-def search_columns(search: SearchText) -> tuple[str, ...]:
-    """The folded fields, in the order of the index's columns."""
-    return (
-        fold(search.sender),
-        fold(search.to),
-        fold(search.cc),
-        fold(search.bcc),
-        fold(search.subject),
-        fold(search.body),
-        fold(search.attachments),
-    )
 
 
 def match_expression(field: str, wanted: tuple[str, ...]) -> str:

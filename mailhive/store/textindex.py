@@ -8,10 +8,10 @@ from typing import Any
 
 from mailhive.model.email import SearchText
 from mailhive.sqlite.connection import Connection
-from mailhive.store.search import search_columns
 
 __all__ = ["add_text", "index_pending", "index_some", "is_behind", "remove_text"]
 
+#: In the order of the fields of `SearchText`.
 _COLUMNS = "sender, receiver, cc, bcc, subject, body, attachments"
 
 #: Messages indexed at once: about 50 ms of other writes' time.
@@ -22,7 +22,7 @@ def add_text(connection: Connection, email: int, search: SearchText) -> None:
     """Note the text of a new Email."""
     connection.execute(
         f"INSERT INTO fts_pending (email, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (email, *search_columns(search)),
+        (email, *search.folded),
     )
 
 
