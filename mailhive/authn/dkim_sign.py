@@ -12,9 +12,25 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mailhive.authn.canonical import canonical_body, canonical_field, select, split_message
+from mailhive.authn.canonical import (
+    Field,
+    canonical_body,
+    canonical_field,
+    select,
+    split_message,
+)
 
-__all__ = ["SEALED", "SIGNED", "SigningKey", "published", "sign"]
+__all__ = [
+    "SEALED",
+    "SIGNED",
+    "SigningKey",
+    "body_hash",
+    "folded",
+    "names_to_sign",
+    "published",
+    "sign",
+    "signature",
+]
 
 #: Fields that are signed (RFC 6376 §5.4.1); those that are sealed once more than they are
 #: there, so that nobody can add one.
@@ -53,12 +69,7 @@ def sign(message: bytes, key: SigningKey, *, now: int) -> bytes:
     ValueError for a message without From.  Takes time for long messages.
     """
     fields, body = split_message(message)
-    there = Counter(header.name for header in fields)
-    if not there["from"]:
-        raise ValueError("there is no From field to sign")
-    names = [name for name in key.sealed for _ in range(there[name] + 1)]
-    names += [name for name in key.signed for _ in range(there[name])]
-    body_hash = sha256(canonical_body(body, "relaxed")).digest()
+    names = names_to_sign(fields, key)
     tags = {
         "v": "1",
         "a": key.algorithm,
@@ -67,13 +78,27 @@ def sign(message: bytes, key: SigningKey, *, now: int) -> bytes:
         "s": key.selector,
         "t": str(now),
         "h": ":".join(names),
-        "bh": b64encode(body_hash).decode(),
+        "bh": body_hash(body),
         "b": "",
     }
-    unsigned = _folded(tags)
+    unsigned = folded("DKIM-Signature", tags)
     signed = b"".join(canonical_field(header.raw, "relaxed") for header in select(fields, names))
     signed += canonical_field(unsigned, "relaxed").removesuffix(b"\r\n")
-    return _folded({**tags, "b": b64encode(_signature(key, signed)).decode()})
+    return folded("DKIM-Signature", {**tags, "b": signature(key, signed)})
+
+
+def names_to_sign(fields: list[Field], key: SigningKey) -> list[str]:
+    """The value of h=, as a list.  ValueError for a message without From."""
+    there = Counter(header.name for header in fields)
+    if not there["from"]:
+        raise ValueError("there is no From field to sign")
+    names = [name for name in key.sealed for _ in range(there[name] + 1)]
+    return names + [name for name in key.signed for _ in range(there[name])]
+
+
+def body_hash(body: bytes) -> str:
+    """The value of bh=."""
+    return b64encode(sha256(canonical_body(body, "relaxed")).digest()).decode()
 
 
 def published(key: SigningKey) -> str:
@@ -86,15 +111,16 @@ def published(key: SigningKey) -> str:
     return f"v=DKIM1; k=ed25519; p={b64encode(octets).decode()}"  # RFC 8463 §4
 
 
-def _signature(key: SigningKey, signed: bytes) -> bytes:
+def signature(key: SigningKey, signed: bytes) -> str:
+    """The value of b=."""
     if isinstance(key.private, RSAPrivateKey):
-        return key.private.sign(signed, PKCS1v15(), SHA256())
-    return key.private.sign(sha256(signed).digest())  # RFC 8463 §3
+        return b64encode(key.private.sign(signed, PKCS1v15(), SHA256())).decode()
+    return b64encode(key.private.sign(sha256(signed).digest())).decode()  # RFC 8463 §3
 
 
-def _folded(tags: dict[str, str]) -> bytes:
-    """The field, with lines that are broken only where space means nothing."""
-    lines = ["DKIM-Signature:"]
+def folded(field_name: str, tags: dict[str, str]) -> bytes:
+    """A field of tags, with lines that are broken only where space means nothing."""
+    lines = [f"{field_name}:"]
     for number, (name, value) in enumerate(tags.items(), 1):
         text = f"{name}={value}" + (";" if number < len(tags) else "")
         pieces = [text]

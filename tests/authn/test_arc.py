@@ -4,10 +4,11 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailhive.authn.arc import verify
+from mailhive.authn.arc_seal import seal
 from mailhive.authn.canonical import split_message
 from mailhive.authn.dkim_sign import SigningKey, published
 from mailhive.authn.dns import DnsFailure
@@ -183,3 +184,66 @@ def test_any_octet_changed(judged, data):
 )))  # fmt: skip
 def test_anything_like_a_chain(judged, parts):
     assert judged(b"".join(parts) + b"\r\n" + MESSAGE).result in ("none", "fail")
+
+
+def sealed(message, name, found="spf=pass smtp.mailfrom=author.example"):
+    """The message as we hand it on."""
+    more = "; arc=pass" if b"ARC-Seal" in message else ""
+    fields = seal(message, KEYS[name], f"{name}; {found}{more}".encode(), now=NOW)
+    return fields + message
+
+
+def dkimpy_verdict(message):
+    def txt(name, timeout=5):
+        return "".join(NAMES[name.decode().rstrip(".")]["TXT"]).encode()
+
+    verdict, _, why = dkim.arc_verify(message, dnsfunc=txt)
+    return verdict.decode(), why
+
+
+@pytest.mark.parametrize("passers", [(sealed,), (sealed, passed_on, sealed), (passed_on, sealed)])
+def test_what_we_seal_is_valid_here_and_elsewhere(judged, passers):
+    message = MESSAGE
+    for name, passer in zip(KEYS, passers, strict=False):
+        message = passer(message, name)
+    assert judged(message).result == "pass"
+    assert dkimpy_verdict(message)[0] == "pass"
+    changed = message.replace(b"Hello", b"Hallo")
+    assert judged(changed).result == "fail"
+    assert dkimpy_verdict(changed)[0] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        (ONE, "x; arc=fail"),
+        (ONE, "x; arc=temperror"),
+        (ONE, "x; spf=pass"),
+        (MESSAGE, "x; arc=pass"),
+        (b"To: b@x.example\r\n\r\n", "x; spf=pass"),
+    ],
+)
+def test_what_is_not_sealed(message, found):
+    assert seal(message, KEYS["one.example"], found.encode(), now=NOW) == b""
+
+
+def test_no_more_than_fifty_sets(judged):
+    message = MESSAGE
+    for _ in range(50):
+        message = sealed(message, "one.example")
+    assert judged(message).result == "pass"
+    assert sealed(message, "one.example") == message
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    header=st.lists(st.sampled_from([b"Subject: \xc3\xa4  b\r\n", b"To:\r\n\t c\r\n", b"To: d\r\n",
+                                     b"DKIM-Signature: x\r\n", b"List-Id: e \r\n"])),
+    body=st.lists(st.sampled_from([b"x", b" ", b"\t", b"\r\n"])).map(b"".join),
+)  # fmt: skip
+def test_whatever_is_sealed_is_valid(judged, header, body):
+    message = b"From: a@b.example\r\n" + b"".join(header) + b"\r\n" + body
+    message = sealed(sealed(message, "one.example"), "two.example")
+    assert judged(message).result == "pass"
+    if body.endswith(b"\r\n"):
+        assert dkimpy_verdict(message)[0] == "pass"
