@@ -39,6 +39,7 @@ from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.collector import Collector
 from mailhive.mail.delivery import Delivered, LocalDelivery
 from mailhive.mail.directory_service import DirectoryService
+from mailhive.mail.forwarding import ForwardingDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
 from mailhive.mail.reports import ReportReader
@@ -261,7 +262,7 @@ def _services(
         )
         observers.append(responder)
     charsets = Charsets(settings.jmap.email.guess_charsets, settings.jmap.email.decode_utf_7)
-    delivery = LocalDelivery(
+    local = LocalDelivery(
         directory=directory,
         accounts=accounts,
         blob_store=blobs,
@@ -271,10 +272,23 @@ def _services(
         observers=tuple(observers),
         charsets=charsets,
     )
+    signer = Signer(blobs, offload, reactor, read_keys(settings.dkim))
+    reloads.add(lambda changed: signer.prepare(changed.dkim), "dkim")
+    delivery = ForwardingDelivery(
+        inner=local,
+        directory=directory,
+        blobs=blobs,
+        outbox=outbox,
+        offload=offload,
+        now=now,
+        seal=signer.seal,
+        tables=settings.forward,
+    )
+    reloads.add(lambda changed: delivery.prepare(changed.forward), "forward")
     outbox.add_transport(LocalTransport(directory, delivery, blobs))
     resolver = name_resolver(settings.server.resolvers, reactor, validate=settings.relay.dane)
     if settings.relay.enabled:
-        relay = _relay(settings, blobs, reactor, offload, reloads, resolver, parent)
+        relay = _relay(settings, blobs, reactor, signer, resolver, parent)
         relay.setServiceParent(parent)
         outbox.add_transport(relay)
     hub = PushHub(mail_store, registry.push_types, reactor)
@@ -352,8 +366,7 @@ def _relay(
     settings: Settings,
     blobs: Any,
     reactor: Any,
-    offload: Offload,
-    reloads: Reloads,
+    signer: Signer,
     resolver: Any,
     parent: MultiService,
 ) -> RelayTransport:
@@ -367,8 +380,6 @@ def _relay(
     exchangers = Exchangers(resolver, hostname)
     dane = DaneLookups(exchangers, settings.relay.port) if settings.relay.dane else None
     routes = Routes(settings.relay, exchangers, mta_sts, dane)
-    signer = Signer(blobs, offload, reactor, read_keys(settings.dkim))
-    reloads.add(lambda changed: signer.prepare(changed.dkim), "dkim")
     return RelayTransport(routes, blobs, hostname, reactor, signer)
 
 

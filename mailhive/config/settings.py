@@ -23,9 +23,11 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from mailhive.config import forward
 from mailhive.config.delivery import DeliverySettings
 from mailhive.config.dkim import DkimSettings
 from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name, name_servers
+from mailhive.config.forward import ForwardSettings
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.log import LogSettings
 from mailhive.config.milter import MilterSettings
@@ -171,8 +173,10 @@ class Settings:
     relay: RelaySettings = field(factory=RelaySettings, metadata=doc(""))
     dkim: dict[str, DkimSettings] = field(factory=dict, metadata=doc(""))
     milter: dict[str, MilterSettings] = field(factory=dict, metadata=doc(""))
+    forward: dict[str, ForwardSettings] = field(factory=dict, metadata=doc(""))
 
     def problems(self) -> Found:
+        yield from forward.problems(self.forward)
         if self.relay.dane and not self.server.resolvers:
             message = "needs name servers that validate; allowed when server.resolvers names them"
             yield ("relay", "dane"), message

@@ -98,7 +98,12 @@ class LocalDelivery:
         await self.accounts.store.write(account_id, _add_to_sent, email, principal.quota)
 
     def deliver(
-        self, envelope: Envelope, blob_id: str, junk: bool = False, filtered: bool = False
+        self,
+        envelope: Envelope,
+        blob_id: str,
+        junk: bool = False,
+        filtered: bool = False,
+        found: bytes = b"",  # noqa: ARG002
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
         return ensureDeferred(self._deliver(envelope, blob_id, junk, filtered))
 
@@ -188,7 +193,12 @@ class LocalDelivery:
 
 
 async def deliver_each(
-    delivery: Any, envelope: Envelope, blob_id: str, junk: bool = False, filtered: bool = False
+    delivery: Any,
+    envelope: Envelope,
+    blob_id: str,
+    junk: bool = False,
+    filtered: bool = False,
+    found: bytes = b"",
 ) -> tuple[RecipientOutcome, ...]:
     """`IDelivery.deliver` for a caller who can tell of each recipient by itself.
 
@@ -196,7 +206,7 @@ async def deliver_each(
     nothing, so after a failure to each for itself.
     """
     together: tuple[RecipientOutcome, ...] = await delivery.deliver(
-        envelope, blob_id, junk, filtered
+        envelope, blob_id, junk, filtered, found
     )
     if len(envelope.recipients) == 1 or any(outcome.code < 400 for outcome in together):
         return together
@@ -204,7 +214,7 @@ async def deliver_each(
     for address, failed in zip(envelope.recipients, together, strict=True):
         try:
             alone = evolve(envelope, recipients=(address,))
-            (outcome,) = await delivery.deliver(alone, blob_id, junk, filtered)
+            (outcome,) = await delivery.deliver(alone, blob_id, junk, filtered, found)
         except TemporaryFailure:
             outcome = failed
         outcomes.append(outcome)

@@ -41,7 +41,9 @@ class DeliveryReports:
                 outcome.host,
             )
             for outcome in outcomes
-            if outcome.code == 250 and _wants_success(given.get(outcome.recipient, {}))
+            if outcome.code == 250
+            and not outcome.notifies
+            and _wants_success(given.get(outcome.recipient, {}))
         ]
         if not reports or not envelope.mail_from:  # RFC 3461 §5.2.3, §6.1
             return

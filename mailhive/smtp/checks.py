@@ -60,7 +60,8 @@ class HeldMessage:
     """A message that came in whole and is not stored yet.
 
     `header` is its header section as octets, behind which `spool` has the rest.  Checks may
-    change the header, the body by `spool.replace_body`, and the envelope.  `is_junk` has it
+    change the header, the body by `spool.replace_body`, and the envelope.  `found` is what
+    was found of it, the body of an Authentication-Results field; `is_junk` has it
     filed into the mailbox for junk; one that `is_discarded` is accepted and thrown away.
     """
 
@@ -69,6 +70,7 @@ class HeldMessage:
     header: bytes
     envelope: Envelope
     is_junk: bool = False
+    found: bytes = b""
     is_discarded: bool = False
 
 

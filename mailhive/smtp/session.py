@@ -105,6 +105,8 @@ class Session:
         self.recipients: tuple[str, ...] = ()
         #: Is it to go into the mailbox for junk?
         self.is_junk = False
+        #: What was found of it, the body of an Authentication-Results field.
+        self._found = b""
         self._size = 0
         self._began = 0.0
 
@@ -277,6 +279,7 @@ class Session:
         self._size = len(trace)
         self._filter = TraceFilter()
         self.is_junk = False
+        self._found = b""
         self._writer = self._blobs.open_writer()
         self._writer.write(trace)
         if any(check.reads_messages for check in self._checks):
@@ -330,6 +333,7 @@ class Session:
             return replies.MESSAGE_ACCEPTED
         self.start = evolve(self.start, envelope=message.envelope)
         self.is_junk = message.is_junk
+        self._found = message.found
         self._writer.write(message.header)
         for chunk in spool.rest():
             self._writer.write(chunk)
@@ -370,7 +374,7 @@ class Session:
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
         """Have a stored message delivered."""
         outcomes: tuple[RecipientOutcome, ...] = await self.delivery.deliver(
-            envelope, blob_id, junk=self.is_junk, filtered=self._filtered
+            envelope, blob_id, junk=self.is_junk, filtered=self._filtered, found=self._found
         )
         return outcomes
 
@@ -398,7 +402,12 @@ class LmtpSession(Session):
 
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
         return await deliver_each(
-            self.delivery, envelope, blob_id, junk=self.is_junk, filtered=self._filtered
+            self.delivery,
+            envelope,
+            blob_id,
+            junk=self.is_junk,
+            filtered=self._filtered,
+            found=self._found,
         )
 
     def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:

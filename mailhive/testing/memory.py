@@ -172,7 +172,12 @@ class MemoryDelivery:
         return succeed(None)
 
     def deliver(
-        self, envelope: Envelope, blob_id: str, junk: bool = False, filtered: bool = False
+        self,
+        envelope: Envelope,
+        blob_id: str,
+        junk: bool = False,
+        filtered: bool = False,
+        found: bytes = b"",  # noqa: ARG002
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
         if not self.available:
             return fail(TemporaryFailure("the mail store does not answer"))

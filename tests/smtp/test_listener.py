@@ -39,7 +39,7 @@ class SlowDelivery(MemoryDelivery):
     def check_recipient(self, address, size=None):
         return self._later(super().check_recipient(address, size))
 
-    def deliver(self, envelope, blob_id, junk=False, filtered=False):
+    def deliver(self, envelope, blob_id, junk=False, filtered=False, found=b""):
         return self._later(super().deliver(envelope, blob_id, junk, filtered))
 
     def go_on(self):
@@ -352,7 +352,7 @@ def test_a_write_that_fails_is_our_fault(new_bench, error, after):
 
 def test_a_bug_of_ours_shows_no_traceback(new_bench):
     class Buggy(MemoryDelivery):
-        def deliver(self, envelope, blob_id, junk=False, filtered=False):
+        def deliver(self, envelope, blob_id, junk=False, filtered=False, found=b""):
             return 1 / 0
 
     bench = new_bench()

@@ -42,6 +42,7 @@ class JudgeCheck(Check):
         origin = self._origin(message)
         judgement = await self.judge.judge(origin, header, message.spool.body, known)
         message.header = judgement.field + cleaned
+        message.found = judgement.field.partition(b":")[2].strip()
         return self._consequence(judgement, message)
 
     def _origin(self, message: HeldMessage) -> Origin:

@@ -1,4 +1,4 @@
-"""Signatures of mail that goes to other servers (RFC 6376 §5).
+"""Signatures of mail that goes to other servers (RFC 6376 §5), and seals (RFC 8617 §5.1).
 
 A message is signed on its way out and not before: what waits for days goes out with
 keys that are published now.  Its signatures are remembered, so that all of its
@@ -13,6 +13,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock
 
+from mailhive.authn.arc_seal import seal
 from mailhive.authn.canonical import split_message
 from mailhive.authn.dkim_sign import SEALED, SIGNED, SigningKey, sign
 from mailhive.config.dkim import DkimSettings, KeyFileError, read_private_key
@@ -69,6 +70,18 @@ class Signer:
             return self._known[blob_id]
         finally:
             self._turn.release()
+
+    def seal(self, message: bytes, domain: str, found: bytes) -> bytes:
+        """The fields that say in the name of a domain what was found of a message.
+
+        None without a key of the domain, or of one above it.  Takes time, and may run on
+        any thread.
+        """
+        message = _BARE.sub(b"\r\n", message)
+        for key in _keys_of(domain, self.keys):
+            if key.algorithm == "rsa-sha256":  # what all who follow ARC know
+                return seal(message, key, found, now=int(self.clock.seconds()))
+        return b""
 
     def _use(self, keys: Keys) -> None:
         self.keys = keys

@@ -1,0 +1,277 @@
+"""Mail for addresses that stand for others, here and elsewhere (RFC 5321 §3.9).
+
+Recipients here are served first, by the delivery behind this one; when they have the
+message, it goes to those elsewhere through the outbox, as a message of its own.  A
+crash in between, or an outbox that fails, has the client send it again, to all of them.
+
+What goes on has a Delivered-To field more.  A message that comes back with it is refused:
+it is in a loop.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailhive.config.forward import ForwardSettings
+from mailhive.interfaces.delivery import IDelivery
+from mailhive.model.addresses import canonical_address, split
+from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.model.ids import random_id
+from mailhive.model.outbound import OutboundMessage
+from mailhive.model.principal import Principal
+
+__all__ = ["ForwardingDelivery", "Reach"]
+
+#: Messages that are in memory, whole, to be passed on.
+_AT_ONCE = 2
+_MOST_HEADER = 1_000_000
+#: Parameters of MAIL that hold on any way, and those that are for who sent the message.
+_PASSED_ON = ("BODY", "SMTPUTF8", "REQUIRETLS")
+_FOR_SENDER = ("RET", "ENVID")
+_RETURN_PATH = re.compile(rb"\Areturn-path:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE)
+_DELIVERED_TO = re.compile(rb"^delivered-to:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_HEADER_END = re.compile(rb"(?:\A|\n)\r?\n")
+
+
+@frozen
+class Reach:
+    """Where mail for an address goes in the end.
+
+    `elsewhere` has addresses of other servers by the sender that they are sent to from,
+    None: the original one.
+    """
+
+    here: tuple[str, ...]
+    elsewhere: Mapping[str | None, tuple[str, ...]]
+
+    @property
+    def is_renamed(self) -> bool:
+        """Is it an alias of a single recipient elsewhere, who reports for it then?"""
+        return not self.here and {by: len(to) for by, to in self.elsewhere.items()} == {None: 1}
+
+
+def _keyed(tables: Mapping[str, ForwardSettings]) -> dict[str, ForwardSettings]:
+    """By canonical addresses."""
+    return {canonical_address(name) or name: table for name, table in tables.items()}
+
+
+@implementer(IDelivery)
+@define(eq=False)
+class ForwardingDelivery:
+    """Passes on what is for addresses of `tables`, and leaves the rest to `inner`.
+
+    `seal(message, domain, found)` gives the fields that say in the name of a domain what was
+    `found` of a message; it may take time, and `offload` runs it.
+    """
+
+    inner: Any  # IDelivery
+    directory: Any  # IDirectory
+    blobs: Any  # IBlobStore
+    outbox: Any  # IOutbox
+    offload: Callable[..., Any]
+    now: Callable[[], int]
+    seal: Callable[[bytes, str, bytes], bytes]
+    tables: Mapping[str, ForwardSettings] = field(factory=dict, converter=_keyed)
+    _turns: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_AT_ONCE))
+    _log = Logger()
+
+    def prepare(self, tables: Mapping[str, ForwardSettings]) -> Callable[[], None]:
+        """What it returns puts other tables in force (`mailhive.reload`)."""
+
+        def use() -> None:
+            self.tables = tables
+
+        return use
+
+    def keep_sent(self, principal: Principal, blob_id: str) -> Deferred[None]:
+        kept: Deferred[None] = self.inner.keep_sent(principal, blob_id)
+        return kept
+
+    def check_recipient(
+        self, address: str, size: int | None = None
+    ) -> Deferred[RecipientOutcome | None]:
+        return Deferred.fromCoroutine(self._check_recipient(address, size))
+
+    async def _check_recipient(self, address: str, size: int | None) -> RecipientOutcome | None:
+        own = self._table(address) is None
+        reach = Reach((address,), {}) if own else await self.reach(address)
+        if reach.elsewhere:
+            return None
+        refusals: list[RecipientOutcome] = []
+        for each in reach.here:
+            refusal = await self.inner.check_recipient(each, size)
+            if refusal is None:
+                return None
+            refusals.append(refusal)
+        # one that may be served later counts for more
+        return evolve(min(refusals, key=lambda one: one.code), recipient=address)
+
+    def deliver(
+        self,
+        envelope: Envelope,
+        blob_id: str,
+        junk: bool = False,
+        filtered: bool = False,
+        found: bytes = b"",
+    ) -> Deferred[tuple[RecipientOutcome, ...]]:
+        serve = partial(self._serve, blob_id=blob_id, junk=junk, filtered=filtered, found=found)
+        return Deferred.fromCoroutine(self._deliver(envelope, blob_id, found, serve))
+
+    async def _deliver(
+        self,
+        envelope: Envelope,
+        blob_id: str,
+        found: bytes,
+        serve: Callable[..., Awaitable[dict[str, RecipientOutcome]]],
+    ) -> tuple[RecipientOutcome, ...]:
+        outcomes: dict[str, RecipientOutcome] = {}
+        reaches: dict[str, Reach] = {}
+        for address in envelope.recipients:
+            if self._table(address) is not None:
+                reaches[address] = await self.reach(address)
+        if reaches:
+            been = await self._delivered_to(blob_id)
+            for address in [a for a in reaches if canonical_address(a) in been]:
+                del reaches[address]
+                outcomes[address] = RecipientOutcome(address, 554, "5.4.6", "Mail is in a loop")
+        direct = [a for a in envelope.recipients if a not in reaches and a not in outcomes]
+        here = await self._here(reaches)
+        served = await serve(envelope, (*direct, *here))
+        failure = next((one for one in served.values() if one.code != 250), None)
+        for address in direct:
+            outcomes[address] = served[address]
+        for address, reach in reaches.items():
+            if failure is not None:
+                outcomes[address] = evolve(failure, recipient=address)
+                continue
+            if reach.elsewhere:
+                await self._pass_on(envelope, address, reach, blob_id, found)
+            elif not set(reach.here) & set(here):
+                outcomes[address] = RecipientOutcome(address, 550, "5.1.1", "Nobody has it now")
+                continue
+            outcomes[address] = RecipientOutcome(
+                address, 250, "2.1.5", "Passed on", notifies=reach.is_renamed
+            )
+        return tuple(outcomes[address] for address in envelope.recipients)
+
+    async def reach(self, address: str) -> Reach:
+        """Where mail for an address goes.  `TemporaryFailure` if that cannot be known now."""
+        here: dict[str, str] = {}
+        elsewhere: dict[str, tuple[str, str | None]] = {}
+        seen: set[str] = set()
+        waiting: list[tuple[str, str | None]] = [(address, None)]
+        while waiting:
+            each, sender = waiting.pop(0)
+            canonical = canonical_address(each) or each
+            table = self._table(each)
+            if table is not None and canonical not in seen:
+                seen.add(canonical)
+                waiting += [(to, table.sender or sender) for to in table.to]
+            elif table is not None or await self.directory.is_local_domain(split(canonical)[1]):
+                here.setdefault(canonical, each)
+            else:
+                elsewhere.setdefault(canonical, (each, sender))
+        senders = dict.fromkeys(sender for _, sender in elsewhere.values())
+        return Reach(
+            tuple(here.values()),
+            {
+                sender: tuple(to for to, by in elsewhere.values() if by == sender)
+                for sender in senders
+            },
+        )
+
+    def _table(self, address: str) -> ForwardSettings | None:
+        return self.tables.get(canonical_address(address) or "")
+
+    async def _here(self, reaches: Mapping[str, Reach]) -> list[str]:
+        """The recipients here of all of them; those whom nobody knows are left out."""
+        known = []
+        for each in dict.fromkeys(to for reach in reaches.values() for to in reach.here):
+            refusal = await self.inner.check_recipient(each)
+            if refusal is None or refusal.code < 500:
+                known.append(each)
+            else:
+                self._log.warn("Nobody here has {address}, where mail is forwarded", address=each)
+        return known
+
+    async def _serve(
+        self, envelope: Envelope, recipients: tuple[str, ...], **more: Any
+    ) -> dict[str, RecipientOutcome]:
+        """What becomes of those here."""
+        if not recipients:
+            return {}
+        part = evolve(envelope, recipients=tuple(dict.fromkeys(recipients)))
+        outcomes = await self.inner.deliver(part, **more)
+        return {outcome.recipient: outcome for outcome in outcomes}
+
+    async def _delivered_to(self, blob_id: str) -> set[str | None]:
+        """For whom the message was passed on already, in canonical form."""
+        start: bytes = await self.blobs.read(blob_id, 0, _MOST_HEADER)
+        end = _HEADER_END.search(start)
+        values = _DELIVERED_TO.findall(start[: end.start() + 1] if end else start)
+        return {canonical_address(value.decode("utf-8", "replace").strip()) for value in values}
+
+    async def _pass_on(
+        self, envelope: Envelope, address: str, reach: Reach, blob_id: str, found: bytes
+    ) -> None:
+        with self.blobs.hold():
+            passed = await self._turns.run(self._stored, blob_id, address, found)
+            for sender, recipients in reach.elsewhere.items():
+                sent = _envelope(envelope, address, sender, recipients, reach)
+                message = OutboundMessage(random_id("s"), sent, passed, self.now())
+                await self.outbox.submit(message)
+                self._log.info(
+                    "{id}: mail for <{address}> goes on to {recipients}",
+                    id=message.id,
+                    address=address,
+                    recipients=list(recipients),
+                    mail_from=sent.mail_from,
+                )
+
+    def _stored(self, blob_id: str, address: str, found: bytes) -> Deferred[str]:
+        return Deferred.fromCoroutine(self._store(blob_id, address, found))
+
+    async def _store(self, blob_id: str, address: str, found: bytes) -> str:
+        """The blob of the message as it goes on."""
+        raw = await self.blobs.read(blob_id)
+        # RFC 5321 §4.4: only who delivers has a Return-Path.
+        message = f"Delivered-To: {address}\r\n".encode() + _RETURN_PATH.sub(b"", raw, count=1)
+        fields = b""
+        if found:
+            domain = split(canonical_address(address) or "")[1]
+            fields = await self.offload(self.seal, message, domain, found)
+        writer = self.blobs.open_writer()
+        try:
+            writer.write(fields)
+            writer.write(message)
+        except BaseException:
+            writer.abort()
+            raise
+        passed: str = await writer.commit()
+        return passed
+
+
+def _envelope(
+    envelope: Envelope, address: str, sender: str | None, recipients: tuple[str, ...], reach: Reach
+) -> Envelope:
+    """That of a message that goes on; a report, of a null sender, stays one."""
+    # RFC 5321 §3.9.1, §3.9.2; RFC 3461 §5.2.7
+    is_alias = sender is None
+    kept = (*_PASSED_ON, *_FOR_SENDER) if is_alias else _PASSED_ON
+    given = dict(envelope.recipient_parameters.get(address, {})) if is_alias else {}
+    if given.get("NOTIFY") and not reach.is_renamed:
+        # That it was passed on is told as success, once and for all of them.
+        wanted = [word for word in (given["NOTIFY"] or "").upper().split(",") if word != "SUCCESS"]
+        given["NOTIFY"] = ",".join(wanted) or "NEVER"
+    return Envelope(
+        envelope.mail_from if sender is None or not envelope.mail_from else sender,
+        recipients,
+        {name: value for name, value in envelope.parameters.items() if name in kept},
+        dict.fromkeys(recipients, given) if given else {},
+    )

@@ -1,0 +1,313 @@
+"""Mail for addresses that stand for others."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_twisted import ensureDeferred
+from twisted.internet.defer import Deferred, fail, succeed
+
+from mailhive.config.forward import ForwardSettings, problems
+from mailhive.errors import TemporaryFailure
+from mailhive.mail.forwarding import ForwardingDelivery
+from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.model.outbound import OutboundMessage
+from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
+
+RAW = b"Return-Path: <x@far.example>\r\n\tfolded\r\nReceived: x\r\nSubject: hi\r\n\r\nbody\r\n"
+TABLES = {
+    "sales@Here.example": ForwardSettings(to=("alice@here.example", "bob@far.example")),
+    "away@here.example": ForwardSettings(to=("bob@far.example",)),
+    "kept@here.example": ForwardSettings(to=("kept@here.example", "bob@far.example")),
+    "team@here.example": ForwardSettings(to=("alice@here.example", "bob@here.example")),
+    "list@here.example": ForwardSettings(
+        to=("sales@here.example", "c@far.example"), sender="owner@here.example"
+    ),
+    "round@here.example": ForwardSettings(to=("about@here.example",)),
+    "about@here.example": ForwardSettings(to=("round@here.example",)),
+    "nobody@here.example": ForwardSettings(to=("missing@here.example",)),
+    "partly@here.example": ForwardSettings(to=("missing@here.example", "alice@here.example")),
+}
+HERE = ["alice@here.example", "bob@here.example", "kept@here.example"]
+
+
+class Domains:
+    """As much of a directory as is asked."""
+
+    def is_local_domain(self, domain: str) -> Deferred[bool]:
+        return succeed(domain == "here.example")
+
+
+@define(eq=False)
+class Outbox:
+    """Takes messages, unless it is `full`."""
+
+    messages: list[OutboundMessage] = field(factory=list)
+    full: bool = False
+
+    def submit(self, message: OutboundMessage) -> Deferred[None]:
+        if self.full:
+            return fail(TemporaryFailure("the disk is full"))
+        self.messages.append(message)
+        return succeed(None)
+
+
+async def _inline(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _seal(message: bytes, domain: str, found: bytes) -> bytes:
+    assert message.startswith(b"Delivered-To: ")
+    return b"Sealed: " + domain.encode() + b" " + found + b"\r\n"
+
+
+@define(eq=False)
+class Bench:
+    blobs: MemoryBlobStore = field(factory=MemoryBlobStore)
+    inner: MemoryDelivery = field(factory=lambda: MemoryDelivery(HERE))
+    outbox: Outbox = field(factory=Outbox)
+    delivery: ForwardingDelivery = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.delivery = ForwardingDelivery(
+            inner=self.inner,
+            directory=Domains(),
+            blobs=self.blobs,
+            outbox=self.outbox,
+            offload=_inline,
+            now=lambda: 1_000,
+            seal=_seal,
+            tables=TABLES,
+        )
+
+    async def deliver(
+        self, *recipients: str, raw: bytes = RAW, found: bytes = b"", **more: Any
+    ) -> list[tuple[str, int]]:
+        writer = self.blobs.open_writer()
+        writer.write(raw)
+        mail_from = more.pop("mail_from", "x@far.example")
+        with self.blobs.hold():
+            outcomes = await self.delivery.deliver(
+                Envelope(mail_from, recipients, **more), await writer.commit(), found=found
+            )
+        return [(outcome.recipient, outcome.code) for outcome in outcomes]
+
+    @property
+    def served(self) -> list[tuple[str, ...]]:
+        return [each.envelope.recipients for each in self.inner.delivered]
+
+    @property
+    def sent(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(m.envelope.mail_from, m.envelope.recipients) for m in self.outbox.messages]
+
+
+@pytest.mark.parametrize(
+    ("recipients", "served", "sent"),
+    [
+        (["alice@here.example"], [("alice@here.example",)], []),
+        (
+            ["Sales@here.example"],
+            [("alice@here.example",)],
+            [("x@far.example", ("bob@far.example",))],
+        ),
+        (["away@here.example"], [], [("x@far.example", ("bob@far.example",))]),
+        (
+            ["kept@here.example"],
+            [("kept@here.example",)],
+            [("x@far.example", ("bob@far.example",))],
+        ),
+        (["team@here.example"], [("alice@here.example", "bob@here.example")], []),
+        (
+            ["list@here.example", "bob@here.example"],
+            [("bob@here.example", "alice@here.example")],
+            [("owner@here.example", ("c@far.example", "bob@far.example"))],
+        ),
+        (["partly@here.example"], [("alice@here.example",)], []),
+    ],
+)
+@ensureDeferred
+async def test_where_mail_goes(
+    recipients: list[str], served: list[tuple[str, ...]], sent: list[Any]
+) -> None:
+    bench = Bench()
+    assert await bench.deliver(*recipients) == [(address, 250) for address in recipients]
+    assert (bench.served, bench.sent) == (served, sent)
+
+
+@ensureDeferred
+async def test_what_goes_on() -> None:
+    bench = Bench()
+    await bench.deliver("away@here.example", found=b"mx; spf=pass")
+    passed = await bench.blobs.read(bench.outbox.messages[0].blob_id)
+    assert passed == (
+        b"Sealed: here.example mx; spf=pass\r\nDelivered-To: away@here.example\r\n"
+        b"Received: x\r\nSubject: hi\r\n\r\nbody\r\n"
+    )
+    await bench.deliver("away@here.example", raw=b"\r\nreturn-path: in the body\r\n")
+    passed = await bench.blobs.read(bench.outbox.messages[1].blob_id)
+    assert passed == b"Delivered-To: away@here.example\r\n\r\nreturn-path: in the body\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"Subject: x\r\nDelivered-To: Away@HERE.example\r\n\r\n", 554),
+        (b"delivered-to:away@here.example\r\n\r\nx", 554),
+        (b"Delivered-To: other@here.example\r\n\r\n", 250),
+        (b"Subject: x\r\n\r\nDelivered-To: away@here.example\r\n", 250),
+        (b"\r\nDelivered-To: away@here.example\r\n", 250),
+    ],
+)
+@ensureDeferred
+async def test_loops(raw: bytes, code: int) -> None:
+    bench = Bench()
+    outcomes = await bench.deliver("away@here.example", "alice@here.example", raw=raw)
+    assert outcomes == [("away@here.example", code), ("alice@here.example", 250)]
+    assert len(bench.sent) == (code == 250)
+
+
+@ensureDeferred
+async def test_a_report_stays_a_report() -> None:
+    bench = Bench()
+    await bench.deliver("list@here.example", mail_from="")
+    assert bench.sent == [("", ("c@far.example",)), ("", ("bob@far.example",))] or bench.sent == [
+        ("", ("c@far.example", "bob@far.example"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "notify", "passed", "notifies"),
+    [
+        ("away@here.example", "SUCCESS,FAILURE", "SUCCESS,FAILURE", True),
+        ("sales@here.example", "SUCCESS,FAILURE", "FAILURE", False),
+        ("sales@here.example", "SUCCESS", "NEVER", False),
+        ("sales@here.example", "NEVER", "NEVER", False),
+        ("list@here.example", "NEVER", None, False),
+    ],
+)
+@ensureDeferred
+async def test_reports(address: str, notify: str, passed: str | None, notifies: bool) -> None:
+    bench = Bench()
+    envelope = Envelope(
+        "x@far.example",
+        (address,),
+        {"SIZE": "7", "BODY": "8BITMIME", "ENVID": "e"},
+        {address: {"NOTIFY": notify}},
+    )
+    writer = bench.blobs.open_writer()
+    writer.write(RAW)
+    with bench.blobs.hold():
+        (outcome,) = await bench.delivery.deliver(envelope, await writer.commit())
+    assert outcome.notifies == notifies
+    sent = bench.outbox.messages[0].envelope
+    assert sent.recipient_parameters.get("bob@far.example", {}).get("NOTIFY") == passed
+    assert sent.parameters == {
+        "BODY": "8BITMIME", **({"ENVID": "e"} if address != "list@here.example" else {})
+    }  # fmt: skip
+
+
+@ensureDeferred
+async def test_failures_of_delivery_here_keep_it_here() -> None:
+    bench = Bench()
+    bench.inner.outcomes["alice@here.example"] = RecipientOutcome(
+        "alice@here.example", 452, "4.2.2", "Full"
+    )
+    outcomes = await bench.deliver("sales@here.example", "away@here.example")
+    assert outcomes == [("sales@here.example", 452), ("away@here.example", 452)]
+    assert not bench.sent
+
+
+@ensureDeferred
+async def test_failures_of_the_outbox_are_told() -> None:
+    bench = Bench()
+    bench.outbox.full = True
+    with pytest.raises(TemporaryFailure):
+        await bench.deliver("away@here.example")
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("alice@here.example", None),
+        ("sales@here.example", None),
+        ("AWAY@here.example", None),
+        ("team@here.example", None),
+        ("partly@here.example", None),
+        ("nobody@here.example", 550),
+        ("round@here.example", 550),
+        ("missing@here.example", 550),
+    ],
+)
+@ensureDeferred
+async def test_recipients(address: str, code: int | None) -> None:
+    refusal = await Bench().delivery.check_recipient(address, 7)
+    assert (None if refusal is None else (refusal.recipient, refusal.code)) == (
+        None if code is None else (address, code)
+    )
+
+
+@ensureDeferred
+async def test_nobody_is_there_any_more() -> None:
+    assert await Bench().deliver("nobody@here.example") == [("nobody@here.example", 550)]
+
+
+@ensureDeferred
+async def test_other_tables() -> None:
+    bench = Bench()
+    use = bench.delivery.prepare({"Alice@here.example": TABLES["away@here.example"]})
+    assert (await bench.delivery.reach("alice@here.example")).here == ("alice@here.example",)
+    use()
+    assert await bench.deliver("alice@here.example") == [("alice@here.example", 250)]
+    assert bench.sent == [("x@far.example", ("bob@far.example",))]
+    refusal = await bench.delivery.check_recipient("away@here.example")
+    assert refusal is not None and refusal.code == 550
+
+
+_ADDRESSES = st.sampled_from(
+    [f"{name}@{domain}.example" for name in "abcd" for domain in ("here", "far")]
+)
+
+
+@given(st.dictionaries(_ADDRESSES, st.lists(_ADDRESSES, min_size=1, max_size=4, unique=True)))
+def test_any_tables_come_to_an_end(tables: dict[str, list[str]]) -> None:
+    bench = Bench()
+    bench.delivery.tables = {name: ForwardSettings(to=tuple(to)) for name, to in tables.items()}
+    done: list[Any] = []
+    for address in tables:
+        Deferred.fromCoroutine(bench.delivery.reach(address)).addCallback(done.append)
+    assert len(done) == len(tables)
+    for reach in done:
+        elsewhere = reach.elsewhere.get(None, ())
+        assert reach.here or elsewhere
+        assert not set(reach.here) & set(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"to": ()}, "is empty"),
+        ({"to": ("a@x.example", "A@x.example")}, "twice"),
+        ({"to": ("@x.example",)}, "is no address"),
+        ({"to": ("a b@x.example",)}, "is no address"),
+        ({"to": ("a@x.example",), "sender": "x"}, "is no address"),
+        ({"to": ("a@x.example",), "sender": "a@x.example"}, None),
+    ],
+)
+def test_tables_that_are_wrong(settings: dict[str, Any], problem: str | None) -> None:
+    with pytest.raises(ValueError, match=problem) if problem else nullcontext():
+        ForwardSettings(**settings)
+
+
+def test_tables_that_do_not_go_together() -> None:
+    table = ForwardSettings(to=("a@x.example",))
+    listed = ForwardSettings(to=("a@x.example",), sender="B@x.example")
+    found = list(
+        problems({"b@x.example": table, "B@x.example": table, "c": table, "d@x.example": listed})
+    )
+    assert [path for path, _ in found] == [
+        ("forward", "B@x.example"), ("forward", "c"), ("forward", "d@x.example", "sender")
+    ]  # fmt: skip
