@@ -59,6 +59,8 @@ class _Server:
         self, unpacked: Path, address: tuple[str, int], routes: Mapping[str, int], others: int
     ) -> None:
         self.address = address
+        #: For TLS, in its own name.
+        self.certificate = make_certificate(self.hostname)
         self._routes = routes
         self._others = others
         self._home = Path(tempfile.mkdtemp(prefix="mailhive-mta-"))
@@ -116,7 +118,6 @@ class _Server:
 
     def _files(self) -> dict[str, bytes]:
         """The content of files by their path in its directory."""
-        tls = make_certificate(self.hostname)
         return {
             "etc/passwd": _USERS.encode(),
             "etc/group": _GROUPS.encode(),
@@ -124,8 +125,8 @@ class _Server:
             "etc/mailname": self.hostname.encode(),
             "etc/nsswitch.conf": b"hosts: files\n",
             "etc/resolv.conf": b"lookup file\n",
-            "etc/certificate.pem": tls.certificate,
-            "etc/key.pem": tls.private_key,
+            "etc/certificate.pem": self.certificate.certificate,
+            "etc/key.pem": self.certificate.private_key,
             # No devices, which containers may not make: a file has what a server takes of them.
             "dev/null": b"",
             "var/log/postfix": b"",

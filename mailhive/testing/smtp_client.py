@@ -123,17 +123,19 @@ class SmtpClient(LineReceiver):
         message: bytes,
         *,
         parameters: str = "",
+        recipient_parameters: str = "",
         pipelining: bool = False,
         chunk_size: int | None = None,
     ) -> list[Reply]:
         """One message; the replies to all of its commands and, last, to its content.
 
-        `parameters` follow the reverse-path.  With `pipelining` the envelope goes
-        out at once (RFC 2920).  With `chunk_size` the message goes by BDAT in
-        chunks of that many octets (RFC 3030), else by DATA.
+        `parameters` follow the reverse-path, `recipient_parameters` each
+        forward-path.  With `pipelining` the envelope goes out at once (RFC 2920).
+        With `chunk_size` the message goes by BDAT in chunks of that many octets
+        (RFC 3030), else by DATA.
         """
         lines = [f"MAIL FROM:<{mail_from}> {parameters}".rstrip()]
-        lines += [f"RCPT TO:<{recipient}>" for recipient in recipients]
+        lines += [f"RCPT TO:<{to}> {recipient_parameters}".rstrip() for to in recipients]
         if chunk_size is None:
             lines.append("DATA")
         if pipelining:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import pytest_twisted
 import treq.client
 from attrs import frozen
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
@@ -150,6 +152,18 @@ class User:
         found: dict[str, tuple[str, str]] = await until(look)
         return found
 
+    async def put_off(self, submission_id: str, to: str) -> str:
+        """Why a recipient has not got it yet, once that was tried."""
+
+        async def look() -> str | None:
+            status = (await self.submission(submission_id))["deliveryStatus"][to]
+            assert status["delivered"] == "queued"
+            reply: str = status["smtpReply"]
+            return reply if reply.startswith("4") else None
+
+        found: str = await until(look)
+        return found
+
 
 async def until(look: Any) -> Any:
     """What `look`, awaitable or not, returns, once it is something."""
@@ -177,9 +191,14 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     names = NameServer(
         {
             f"{name}.example": {"MX": [(10, f"mx.{name}.example")]}
-            for name in ("postfix", "opensmtpd")
+            for name in ("postfix", "opensmtpd", "feigned")
         }
-        | {"mx.postfix.example": {"A": ["127.0.0.2"]}, "mx.opensmtpd.example": {"A": ["127.0.0.3"]}}
+        | {
+            "mx.postfix.example": {"A": ["127.0.0.2"]},
+            "mx.opensmtpd.example": {"A": ["127.0.0.3"]},
+            "mx.feigned.example": {"A": ["127.0.0.2"]},
+        },
+        signed={"postfix.example", "feigned.example"},
     )
     await names.start(reactor)
     daemon = DaemonProcess(
@@ -188,7 +207,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         keys={
             "server": f'resolvers = ["127.0.0.1:{names.address[1]}"]',
             'server.listener."smtp"': _STARTTLS,
-            "relay": f"port = {port}",
+            "relay": f"port = {port}\ndane = true",
         },
     )
     routes = {"example.org": daemon.smtp_port}
@@ -200,6 +219,12 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
                 OpenSmtpd(UNPACKED, ("127.0.0.3", port), routes, others)
             ),
         }
+        # Whatever goes to Postfix by its domain is held to its key, by another one to other keys.
+        key = servers["postfix"].certificate.x509.public_key()
+        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        for name, digest in (("postfix", sha256(spki).digest()), ("feigned", bytes(32))):
+            place = f"_{port}._tcp.mx.{name}.example"
+            names.records[place] = {"TLSA": [(3, 1, 1, digest)]}  # type: ignore[index]
         yield World(daemon, peer, servers)
     await peer.stop()
     await names.stop()

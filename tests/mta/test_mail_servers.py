@@ -102,6 +102,26 @@ async def test_a_refusal_goes_back(world: Any, by: str) -> None:
     assert (await world.user("alice").message(subject=f"nobody by {by}")).endswith(b"\r\n" + raw)
 
 
+@ensureDeferred
+async def test_a_report_of_delivery_goes_back(world: Any) -> None:
+    raw, mail_from = letter("told of"), "teller@postfix.example"
+    await world.post(
+        "postfix",
+        mail_from,
+        ["alice@example.org"],
+        raw,
+        parameters="RET=FULL ENVID=QQ271828",
+        recipient_parameters="NOTIFY=SUCCESS ORCPT=rfc822;the+2Balias@far.example",
+    )
+    await world.user("alice").found(subject="told of")
+    # Postfix leaves it to us, as it was told that we know DSN.
+    report = (await world.arrived(b"Original-Envelope-Id: QQ271828")).decode()
+    assert "Reporting-MTA: dns; mail.example.org" in report and "Action: delivered" in report
+    assert "Original-Recipient: rfc822;the+alias@far.example" in report
+    assert "Final-Recipient: rfc822;alice@example.org" in report
+    assert "Subject: told of" in report and "8 bits" not in report
+
+
 # From us to them
 
 
@@ -177,3 +197,27 @@ async def test_a_report_of_success_comes_back(world: Any) -> None:
     # Where Postfix has brought it is no mailbox, so that nothing is known of that.
     status = submission["deliveryStatus"][to]
     assert status["delivered"] == "unknown" and status["smtpReply"].startswith("250 2.")
+
+
+@ensureDeferred
+async def test_only_to_the_server_with_the_key_of_the_tlsa_record(world: Any) -> None:
+    # It is the same server, reached by a domain with records of its own and by another one.
+    raw, sender = letter("held to keys", by="u4"), world.user("u4")
+    good, bad = "good@postfix.example", "bad@feigned.example"
+    sent = await sender.submit(raw, {good: None, bad: None})
+
+    why = await sender.put_off(sent, bad)
+    assert why.startswith("451 4.7.5 ") and "DANE" in why
+    assert b"with ESMTPS" in await world.arrived(b"Subject: held to keys")
+    assert world.recipients("u4@example.org") == [good]
+    assert (await sender.submission(sent))["deliveryStatus"][good]["delivered"] == "unknown"
+
+
+@ensureDeferred
+async def test_not_to_servers_that_do_not_know_requiretls(world: Any) -> None:
+    raw, sender, to = letter("sealed", by="u5"), world.user("u5"), "x@postfix.example"
+    status = await sender.settled(await sender.submit(raw, {to: None}, {"REQUIRETLS": None}))
+    delivered, reply = status[to]
+    assert delivered == "no" and reply.startswith("550 5.7.30 ")  # Postfix 3.7
+    report = await sender.message(subject="Undelivered")
+    assert b"Subject: sealed" in report and b"8 bits" not in report
