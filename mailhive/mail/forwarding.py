@@ -9,8 +9,7 @@ it is in a loop.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -54,6 +53,16 @@ class Reach:
     def is_renamed(self) -> bool:
         """Is it an alias of a single recipient elsewhere, who reports for it then?"""
         return not self.here and {by: len(to) for by, to in self.elsewhere.items()} == {None: 1}
+
+
+@frozen
+class _Message:
+    """What there is to deliver, as `IDelivery.deliver` has it."""
+
+    blob_id: str
+    junk: bool
+    filtered: bool
+    found: bytes
 
 
 def _keyed(tables: Mapping[str, ForwardSettings]) -> dict[str, ForwardSettings]:
@@ -120,29 +129,23 @@ class ForwardingDelivery:
         filtered: bool = False,
         found: bytes = b"",
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
-        serve = partial(self._serve, blob_id=blob_id, junk=junk, filtered=filtered, found=found)
-        return Deferred.fromCoroutine(self._deliver(envelope, blob_id, found, serve))
+        message = _Message(blob_id, junk, filtered, found)
+        return Deferred.fromCoroutine(self._deliver(envelope, message))
 
-    async def _deliver(
-        self,
-        envelope: Envelope,
-        blob_id: str,
-        found: bytes,
-        serve: Callable[..., Awaitable[dict[str, RecipientOutcome]]],
-    ) -> tuple[RecipientOutcome, ...]:
+    async def _deliver(self, envelope: Envelope, message: _Message) -> tuple[RecipientOutcome, ...]:
         outcomes: dict[str, RecipientOutcome] = {}
         reaches: dict[str, Reach] = {}
         for address in envelope.recipients:
             if self._table(address) is not None:
                 reaches[address] = await self.reach(address)
         if reaches:
-            been = await self._delivered_to(blob_id)
+            been = await self._delivered_to(message.blob_id)
             for address in [a for a in reaches if canonical_address(a) in been]:
                 del reaches[address]
                 outcomes[address] = RecipientOutcome(address, 554, "5.4.6", "Mail is in a loop")
         direct = [a for a in envelope.recipients if a not in reaches and a not in outcomes]
         here = await self._here(reaches)
-        served = await serve(envelope, (*direct, *here))
+        served = await self._serve(envelope, (*direct, *here), message)
         failure = next((one for one in served.values() if one.code != 250), None)
         for address in direct:
             outcomes[address] = served[address]
@@ -151,7 +154,7 @@ class ForwardingDelivery:
                 outcomes[address] = evolve(failure, recipient=address)
                 continue
             if reach.elsewhere:
-                await self._pass_on(envelope, address, reach, blob_id, found)
+                await self._pass_on(envelope, address, reach, message)
             elif not set(reach.here) & set(here):
                 outcomes[address] = RecipientOutcome(address, 550, "5.1.1", "Nobody has it now")
                 continue
@@ -201,13 +204,15 @@ class ForwardingDelivery:
         return known
 
     async def _serve(
-        self, envelope: Envelope, recipients: tuple[str, ...], **more: Any
+        self, envelope: Envelope, recipients: tuple[str, ...], message: _Message
     ) -> dict[str, RecipientOutcome]:
         """What becomes of those here."""
         if not recipients:
             return {}
         part = evolve(envelope, recipients=tuple(dict.fromkeys(recipients)))
-        outcomes = await self.inner.deliver(part, **more)
+        outcomes = await self.inner.deliver(
+            part, message.blob_id, message.junk, message.filtered, message.found
+        )
         return {outcome.recipient: outcome for outcome in outcomes}
 
     async def _delivered_to(self, blob_id: str) -> set[str | None]:
@@ -218,38 +223,38 @@ class ForwardingDelivery:
         return {canonical_address(value.decode("utf-8", "replace").strip()) for value in values}
 
     async def _pass_on(
-        self, envelope: Envelope, address: str, reach: Reach, blob_id: str, found: bytes
+        self, envelope: Envelope, address: str, reach: Reach, message: _Message
     ) -> None:
         with self.blobs.hold():
-            passed = await self._turns.run(self._stored, blob_id, address, found)
+            passed = await self._turns.run(self._stored, message, address)
             for sender, recipients in reach.elsewhere.items():
-                sent = _envelope(envelope, address, sender, recipients, reach)
-                message = OutboundMessage(random_id("s"), sent, passed, self.now())
-                await self.outbox.submit(message)
+                sent = _envelope(envelope, address, sender, recipients, reach, message)
+                outbound = OutboundMessage(random_id("s"), sent, passed, self.now())
+                await self.outbox.submit(outbound)
                 self._log.info(
                     "{id}: mail for <{address}> goes on to {recipients}",
-                    id=message.id,
+                    id=outbound.id,
                     address=address,
                     recipients=list(recipients),
                     mail_from=sent.mail_from,
                 )
 
-    def _stored(self, blob_id: str, address: str, found: bytes) -> Deferred[str]:
-        return Deferred.fromCoroutine(self._store(blob_id, address, found))
+    def _stored(self, message: _Message, address: str) -> Deferred[str]:
+        return Deferred.fromCoroutine(self._store(message, address))
 
-    async def _store(self, blob_id: str, address: str, found: bytes) -> str:
+    async def _store(self, message: _Message, address: str) -> str:
         """The blob of the message as it goes on."""
-        raw = await self.blobs.read(blob_id)
+        raw = await self.blobs.read(message.blob_id)
         # RFC 5321 §4.4: only who delivers has a Return-Path.
-        message = f"Delivered-To: {address}\r\n".encode() + _RETURN_PATH.sub(b"", raw, count=1)
+        content = f"Delivered-To: {address}\r\n".encode() + _RETURN_PATH.sub(b"", raw, count=1)
         fields = b""
-        if found:
+        if message.found:
             domain = split(canonical_address(address) or "")[1]
-            fields = await self.offload(self.seal, message, domain, found)
+            fields = await self.offload(self.seal, content, domain, message.found)
         writer = self.blobs.open_writer()
         try:
             writer.write(fields)
-            writer.write(message)
+            writer.write(content)
         except BaseException:
             writer.abort()
             raise
@@ -258,17 +263,24 @@ class ForwardingDelivery:
 
 
 def _envelope(
-    envelope: Envelope, address: str, sender: str | None, recipients: tuple[str, ...], reach: Reach
+    envelope: Envelope,
+    address: str,
+    sender: str | None,
+    recipients: tuple[str, ...],
+    reach: Reach,
+    message: _Message,
 ) -> Envelope:
     """That of a message that goes on; a report, of a null sender, stays one."""
     # RFC 5321 §3.9.1, §3.9.2; RFC 3461 §5.2.7
     is_alias = sender is None
     kept = (*_PASSED_ON, *_FOR_SENDER) if is_alias else _PASSED_ON
-    given = dict(envelope.recipient_parameters.get(address, {})) if is_alias else {}
+    given = dict(envelope.recipient_parameters.get(address, {}) if is_alias else {})
     if given.get("NOTIFY") and not reach.is_renamed:
         # That it was passed on is told as success, once and for all of them.
         wanted = [word for word in (given["NOTIFY"] or "").upper().split(",") if word != "SUCCESS"]
         given["NOTIFY"] = ",".join(wanted) or "NEVER"
+    if is_alias and message.junk:  # whose sender is not the one that it names, like as not
+        given["NOTIFY"] = "NEVER"
     return Envelope(
         envelope.mail_from if sender is None or not envelope.mail_from else sender,
         recipients,

@@ -90,9 +90,10 @@ class Bench:
         writer = self.blobs.open_writer()
         writer.write(raw)
         mail_from = more.pop("mail_from", "x@far.example")
+        junk = more.pop("junk", False)
         with self.blobs.hold():
             outcomes = await self.delivery.deliver(
-                Envelope(mail_from, recipients, **more), await writer.commit(), found=found
+                Envelope(mail_from, recipients, **more), await writer.commit(), junk, found=found
             )
         return [(outcome.recipient, outcome.code) for outcome in outcomes]
 
@@ -208,6 +209,15 @@ async def test_reports(address: str, notify: str, passed: str | None, notifies: 
     assert sent.parameters == {
         "BODY": "8BITMIME", **({"ENVID": "e"} if address != "list@here.example" else {})
     }  # fmt: skip
+
+
+@ensureDeferred
+async def test_nobody_is_told_of_junk() -> None:
+    bench = Bench()
+    await bench.deliver("away@here.example", "list@here.example", junk=True)
+    alias, to_list, *_ = [message.envelope for message in bench.outbox.messages]
+    assert alias.recipient_parameters == {"bob@far.example": {"NOTIFY": "NEVER"}}
+    assert not to_list.recipient_parameters and to_list.mail_from == "owner@here.example"
 
 
 @ensureDeferred

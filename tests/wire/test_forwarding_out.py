@@ -55,7 +55,8 @@ async def test_mail_goes_on(tmp_path: Path, jmap: Callable[..., Any]) -> None:
         keys={
             "server": f'resolvers = ["127.0.0.1:{names.address[1]}"]',
             "relay": f"port = {port}",
-            'server.listener."smtp"': "judge = true\ntrusted-networks = []",
+            'server.listener."smtp"': "judge = true\ntrusted-networks = []\n"
+            'trusted-sealers = ["example.org"]',
         },
         extra=TABLES,
     )
@@ -72,6 +73,15 @@ async def test_mail_goes_on(tmp_path: Path, jmap: Callable[..., Any]) -> None:
             deadline = time.monotonic() + 30
             while len(peer.messages) < 3 and time.monotonic() < deadline:
                 time.sleep(0.05)
+            # Whoever sends it to us now is not its author, but we trust who sealed it.
+            sealed = next(m for m in peer.messages if b"dmarc=pass" in m)
+            sealed = sealed.replace(b"\r\n..", b"\r\n.")
+            for message, role in ((sealed, "inbox"), (sealed.replace(b"Hello", b"x"), "junk")):
+                with smtplib.SMTP("127.0.0.1", server.smtp_port) as smtp:
+                    smtp.sendmail("b@other.example", ["bob@example.org"], message)
+                bob = jmap(server, "bob")
+                box = next(m for m in bob.call("Mailbox/get")["list"] if m["role"] == role)
+                assert box["totalEmails"] == 1
 
     try:
         await deferToThread(work)

@@ -71,7 +71,10 @@ class Clients:
         try:
             return await listed(self.resolver, settings, address)
         except DnsFailure as error:
-            _log.info("{why}", why=str(error), zone=settings.name or settings.zone)
+            # The zone may have a key in it.
+            name = settings.name or settings.zone
+            why = str(error).replace(settings.zone, name)
+            _log.info("The list {zone} is not heard: {why}", zone=name, why=why)
             return None
 
 
