@@ -12,7 +12,7 @@ import re
 from ipaddress import IPv6Address, ip_network
 from typing import TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from mailhive.authn.dns import DnsFailure, IpAddress, Resolver
 from mailhive.authn.spf_macros import dotted, expand, needs_validated_name
@@ -69,7 +69,8 @@ async def check_host(
     domain = canonical_domain(domain) or domain
     check = _Check(resolver, address, local, domain, helo, receiver, now)
     try:
-        return await check.run(domain)
+        # Of whom was asked, wherever its record leads: that is what DMARC wants to know.
+        return evolve(await check.run(domain), domain=domain)
     except RecordError as error:
         return SpfVerdict("permerror", domain, str(error))
     except DnsFailure as error:

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
@@ -42,6 +42,8 @@ __all__ = [
     "SubmissionListener",
 ]
 
+#: Submitted messages that are in memory, whole, to be made ready for the outbox.
+SUBMITTED_AT_ONCE = 4
 #: Seconds `SmtpFactory.drain` gives messages under way; the daemon has five to stop.
 DRAIN_TIMEOUT = 4.0
 
@@ -219,6 +221,7 @@ class SubmissionListener:
         session = partial(
             SubmissionSession,
             max_hold=profile.max_hold,
+            turns=DeferredSemaphore(SUBMITTED_AT_ONCE),
             save_sent=listener.settings.save_sent,
         )
         return SmtpFactory(_server(name, listener, services, reactor, profile, session))

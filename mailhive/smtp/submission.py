@@ -4,10 +4,12 @@ A message is answered with 250 once the outbox has it (RFC 5321 §4.5.5); what b
 of its recipients is told by delivery reports.
 """
 
+import secrets
 from functools import partial
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import DeferredSemaphore
 
 from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts
 from mailhive.auth.passwords import Passwords
@@ -34,9 +36,12 @@ from mailhive.smtp.trace import address_literal, received_header
 
 __all__ = ["SubmissionSession"]
 
-#: Octets of the header that are looked at for who the message is from.
+#: Octets of the header, all of which is looked at for who the message is from.
 _MOST_HEADER = 262_144
 
+_MARK_OCTETS = 16
+
+_HEADER_TOO_LONG = peer_error(552, "5.3.4", "The header of the message is too long")
 _NO_AUTHOR = peer_error(550, "5.6.0", "The message needs one From field with addresses")
 _HOLD_TWICE = peer_error(501, "5.5.4", "HOLDFOR and HOLDUNTIL exclude each other")
 _NO_HOLD = peer_error(555, "5.5.4", "Messages are not held back here")
@@ -45,12 +50,22 @@ _BAD_DATE = peer_error(501, "5.5.4", "HOLDUNTIL takes a date of RFC 3339")
 
 
 class SubmissionSession(Session):
-    """One connection of a user's mail program."""
+    """One connection of a user's mail program.
+
+    `max_hold` is in seconds; `turns` limits how many messages are in memory at a time.
+    """
 
     def __init__(
-        self, *, services: Any, max_hold: int, save_sent: bool = False, **more: Any
+        self,
+        *,
+        services: Any,
+        max_hold: int,
+        turns: DeferredSemaphore,
+        save_sent: bool = False,
+        **more: Any,
     ) -> None:
         super().__init__(services=services, **more)
+        self._turns = turns
         self._max_hold = max_hold
         self._save_sent = save_sent
         self._send_at: int | None = None
@@ -146,18 +161,24 @@ class SubmissionSession(Session):
         return None
 
     def trace(self, start: MessageStart) -> bytes:  # noqa: ARG002
-        return b""  # what is stored first is what the user wrote
+        # What is stored first is what the user wrote, and goes again.  Behind a mark, or it
+        # would be the blob of whatever else has these very octets.
+        return secrets.token_bytes(_MARK_OCTETS)
 
     async def store(self) -> SmtpReply:
-        """The message goes to the outbox as RFC 6409 §8 has it."""
+        async with self._turns:
+            return await self._submit()
+
+    async def _submit(self) -> SmtpReply:
+        """The message, which is in memory meanwhile, to the outbox as RFC 6409 §8 has it."""
         start, user = self.start, self.visit.user
         assert start is not None and user is not None
         blobs, now = self.services.blobs, int(self.now() * 1000)
         with blobs.hold():
             raw_id = await self.commit()
-            raw = await blobs.read(raw_id, 0, await blobs.size(raw_id))
+            raw = await blobs.read(raw_id, _MARK_OCTETS)
         await self.forget(raw_id)
-        if refusal := await self._check_authors(user, raw[:_MOST_HEADER]):
+        if refusal := await self._check_authors(user, _header(raw)):
             return refusal
         message_id = random_id("s")
         hostname = self.services.hostname
@@ -179,8 +200,7 @@ class SubmissionSession(Session):
             )
             await self.services.outbox.submit(message)
             if self._save_sent:
-                own = partial(outgoing, raw, b"", *missing, is_own=True)
-                await self._keep(user, await self.services.offload(own), message_id)
+                await self._keep(user, raw, missing, message_id)
         return SmtpReply(250, "2.0.0", f"Accepted as {message_id}")
 
     async def _stored(self, octets: bytes) -> str:
@@ -193,11 +213,17 @@ class SubmissionSession(Session):
         blob_id: str = await writer.commit()
         return blob_id
 
-    async def _keep(self, user: Principal, octets: bytes, message_id: str) -> None:
+    async def _keep(
+        self, user: Principal, raw: bytes, missing: tuple[bytes, bytes], message_id: str
+    ) -> None:
         """A copy for the user.  The message is on its way, so that no failure takes that back."""
+        own = partial(outgoing, raw, b"", *missing, is_own=True)
         try:
+            octets = await self.services.offload(own)
             await self.delivery.keep_sent(user, await self._stored(octets))
-        except MailhiveError as error:
+        except Exception as error:
+            if not isinstance(error, MailhiveError):
+                self.log.failure("{id} cannot be kept", id=message_id)
             self.log.warn(
                 "{id} is not in the Sent mailbox of {account}: {why}",
                 id=message_id,
@@ -207,7 +233,9 @@ class SubmissionSession(Session):
 
     async def _check_authors(self, user: Principal, header: bytes) -> SmtpReply | None:
         """RFC 6409 §6.1: may the user say that the message is from these?"""
-        fields = Headers(parse_fields(header.partition(b"\r\n\r\n")[0])).all("from")
+        if len(header) > _MOST_HEADER:
+            return _HEADER_TOO_LONG
+        fields = Headers(parse_fields(header)).all("from")
         if len(fields) != 1:
             return _NO_AUTHOR
         authors = [a.email for group in parse_addresses(fields[0]) for a in group.addresses]
@@ -217,6 +245,11 @@ class SubmissionSession(Session):
             if not await may_send_as(self.services.directory, user, author):
                 return evolve(replies.NOT_YOUR_ADDRESS, cause=f"From {author}")
         return None
+
+
+def _header(message: bytes) -> bytes:
+    """The header section of a message whose lines all end with CR LF."""
+    return b"" if message.startswith(b"\r\n") else message.partition(b"\r\n\r\n")[0]
 
 
 def _refusal(error: MailhiveError) -> SmtpReply:

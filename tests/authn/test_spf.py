@@ -236,6 +236,7 @@ def test_explanations(check):
         assert (verdict.result, verdict.explanation) == ("fail", None)
     assert check("v=spf1 ~all exp=why.%{d}", more=more).explanation is None
     redirected = check("v=spf1 redirect=inner.example.net exp=why.%{d}", more=more)
+    assert redirected.domain == "example.com"  # which sent it; DMARC goes by that
     assert (redirected.result, redirected.explanation) == ("fail", None)
 
 

@@ -476,7 +476,10 @@ async def test_a_list_costs_as_many_queries_as_there_are_lists_in_it(sqlite, mon
         SqliteDatabase, "query", lambda self, *a: asked.append(a) or query(self, *a)
     )
     expand = {"expand": "SELECT name FROM members WHERE list = :name"}
-    whole = "SELECT u.* FROM members m JOIN users u ON u.name = m.name WHERE m.list = :name ORDER BY u.rowid"
+    whole = (
+        "SELECT u.* FROM members m JOIN users u ON u.name = m.name"
+        " WHERE m.list = :name ORDER BY u.rowid"
+    )
     directory = sqlite(USERS + LIST, QUERIES | {"list_members": whole})
     found = await directory.recipients("all@x.example")
     assert len(asked) == 4  # whose address it is, who that is, and two lists

@@ -123,10 +123,18 @@ def test_who_may_be_sent_as(server: Any) -> None:
             smtp.sendmail("bob@example.org", ["bob@example.org"], TEXT.format(subject="x"))
         assert sender.value.smtp_code == 550
         forged = TEXT.format(subject="x").replace("<alice@", "<bob@")
-        for text in (forged, "Subject: x\r\n\r\nNobody\r\n"):
+        no_header = "\r\n" + TEXT.format(subject="x")
+        for text in (forged, "Subject: x\r\n\r\nNobody\r\n", no_header):
             with pytest.raises(smtplib.SMTPDataError) as refused:
                 smtp.sendmail("alice@example.org", ["bob@example.org"], text)
             assert refused.value.smtp_code == 550
+        far_below = (
+            f"{'X-Pad: ' + 'x' * 900 + chr(13) + chr(10)}" * 300 + "From: bob@example.org\r\n"
+        )
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            text = TEXT.format(subject="x").replace("To:", f"{far_below}To:")
+            smtp.sendmail("alice@example.org", ["bob@example.org"], text)
+        assert refused.value.smtp_code == 552
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             smtp.sendmail("alice@example.org", ["nobody@example.org"], TEXT.format(subject="x"))
         # Others are not known here, and their mail waits.
