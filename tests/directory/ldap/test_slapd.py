@@ -4,6 +4,7 @@ import pytest
 from pytest_twisted import ensureDeferred
 from twisted.internet.defer import gatherResults
 
+from mailhive.directory.scram import derived, new_scram
 from mailhive.errors import TemporaryFailure
 from mailhive.testing.conformance.directory import PASSWORDS, DirectoryConformance
 
@@ -229,3 +230,24 @@ async def test_never_more_connections_than_allowed(new_directory, slapd, relay):
     wrongs = [directory.authenticate("bob", "wrong") for _ in range(20)]
     assert all(await gatherResults(rights)) and not any(await gatherResults(wrongs))
     assert relay.most == 4
+
+
+@ensureDeferred
+async def test_scram_beside_another_hash(new_directory, slapd):
+    directory = new_directory((TYPE, TYPE + 'login = "compare"\nscram = true\n'), COMPARE[1])
+    assert directory.offers_scram
+    assert (await directory.scram("bob", bytes(32))).name is None
+    entry = "dn: uid=bob,ou=people,dc=example,dc=org\nchangetype: modify\n"
+    secret = new_scram("pencil", 5000)  # as RFC 5803 has it
+    slapd.modify(entry + f"add: userPassword\nuserPassword: {secret}\n")
+    try:
+        found = await directory.scram("bob@example.org", bytes(32))
+        assert found.name == "bob"
+        assert found.verifier == derived("pencil", found.verifier.salt, 5000)
+        for password in ("pencil", PASSWORDS["bob"]):
+            assert (await directory.authenticate("bob", password)).name == "bob"
+        known = await directory.authenticate("bob", "pencil")
+        assert found.credential == known.credential
+        assert (await directory.scram("nobody", bytes(32))).verifier.iterations == 5000
+    finally:
+        slapd.modify(entry + f"delete: userPassword\nuserPassword: {secret}\n")
