@@ -45,6 +45,7 @@ from mailhive.mail.removal import MailRemoval
 from mailhive.mail.reports import ReportReader
 from mailhive.mail.responder import VacationResponder
 from mailhive.mail.rules import Rules
+from mailhive.mail.sending_rates import SendingRates
 from mailhive.mime.charset import Charsets
 from mailhive.model.networks import Networks
 from mailhive.names import name_resolver
@@ -110,6 +111,7 @@ class Services:
     strategies: tuple[Any, ...]  # IAuthenticationStrategy, in the order in which they are tried
     delivery: Any  # IDelivery
     outbox: Any  # IOutbox
+    sending: SendingRates
     reports: DeliveryReports
     jmap_api: JmapApi
     resolver: Any  # IResolver of the DNS
@@ -247,6 +249,7 @@ def _services(
         return int(reactor.seconds() * 1000)
 
     limits = limits_of(settings)
+    sending = SendingRates(settings.queue, reactor.seconds)
     accounts = Accounts(mail_store)
     registry = Registry.load(settings.jmap.disabled_capabilities)
     observers: list[Callable[[Delivered], None]] = [ReportReader(submissions, blobs)]
@@ -303,6 +306,7 @@ def _services(
         strategies=strategies,
         delivery=delivery,
         outbox=outbox,
+        sending=sending,
         reports=DeliveryReports(reporter, outbox, reactor),
         jmap_api=JmapApi(
             registry=registry,
@@ -312,6 +316,7 @@ def _services(
             accounts=accounts,
             directory=directory,
             outbox=outbox,
+            sending=sending,
             push=push,
             hostname=settings.server.hostname,
             offload=offload,

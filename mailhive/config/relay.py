@@ -3,6 +3,7 @@
 from typing import Literal
 
 from attrs import field, frozen
+from attrs.validators import optional
 
 from mailhive.config.fields import FilePath, at_least, doc, host_name, lasts
 from mailhive.config.problems import Found
@@ -30,6 +31,19 @@ class QueueSettings:
         default=100,
         validator=at_least(2),
         metadata=doc("Attempts to send that are under way at the same time."),
+    )
+    user_messages_per_hour: int | None = field(
+        default=None,
+        validator=optional(at_least(1)),
+        metadata=doc(
+            "Messages that one user may send, by JMAP and by submission listeners together. "
+            "More are put off with 451, or refused as `rateLimit`."
+        ),
+    )
+    user_recipients_per_hour: int | None = field(
+        default=None,
+        validator=optional(at_least(1)),
+        metadata=doc("The same for the recipients of all these messages."),
     )
 
 
@@ -96,6 +110,11 @@ class RelaySettings:
         default=5,
         validator=at_least(1),
         metadata=doc("Connections to the servers of one domain, or to one route, at a time."),
+    )
+    messages_per_minute: int | None = field(
+        default=None,
+        validator=optional(at_least(1)),
+        metadata=doc("Messages to the servers of one domain, or to one route; more wait."),
     )
     connect_timeout: Duration = field(
         default=Duration(30.0),

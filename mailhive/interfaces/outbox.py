@@ -114,6 +114,8 @@ class ITransport(Interface):
 
     at_once = Attribute("Deliveries to one destination that may be under way at a time (int).")
 
+    rate = Attribute("How often a delivery to one destination may begin (Rate); None: at any time.")
+
     def destination(address: str):
         """Fire with the name of what mail to this address waits for; None if it goes another way.
 

@@ -24,6 +24,7 @@ from mailhive.jmap.slots import Slots
 from mailhive.mail.blobs import Blob, BlobAccess
 from mailhive.mail.membership import groups_of
 from mailhive.mail.provision import Accounts
+from mailhive.mail.sending_rates import SendingRates
 from mailhive.mime.charset import USUAL, Charsets
 from mailhive.model.principal import Principal
 
@@ -60,6 +61,7 @@ class JmapApi:
     accounts: Accounts
     directory: Any  # IDirectory
     outbox: Any  # IOutbox
+    sending: SendingRates
     push: Any  # IPushSubscriptions
     hostname: str
     offload: Callable[..., Any]
@@ -109,6 +111,7 @@ class JmapApi:
             blobs=self.blobs,
             directory=self.directory,
             outbox=self.outbox,
+            sending=self.sending,
             push=self.push,
             hostname=self.hostname,
             offload=self.offload,

@@ -9,6 +9,7 @@ from mailhive.jmap.budget import Budget
 from mailhive.jmap.errors import MethodError, invalid_arguments
 from mailhive.jmap.limits import Limits
 from mailhive.mail.blobs import BlobAccess
+from mailhive.mail.sending_rates import SendingRates
 from mailhive.mime.charset import USUAL, Charsets
 from mailhive.model.ids import is_id
 from mailhive.model.principal import Principal
@@ -53,6 +54,7 @@ class Context:
     blobs: BlobAccess
     directory: Any  # IDirectory
     outbox: Any  # IOutbox
+    sending: SendingRates
     push: Any  # IPushSubscriptions
     hostname: str
     offload: Callable[..., Any]

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.outbound import OutboundMessage
+from mailhive.model.rates import Rate
 
 __all__ = ["Handover", "Way"]
 
@@ -31,7 +32,7 @@ class Handover:
     """`transports` are asked in order which of them takes a recipient."""
 
     transports: list[Any] = Factory(list)  # ITransport
-    _limits: dict[str, int] = Factory(dict)
+    _known: dict[str, Any] = Factory(dict)  # ITransport by destination
     _log = Logger()
 
     async def ways(self, addresses: Iterable[str]) -> dict[str, Way | TemporaryFailure]:
@@ -46,13 +47,20 @@ class Handover:
 
     def at_once(self, destination: str) -> int:
         """How many deliveries to a destination there may be at a time."""
-        return self._limits.get(destination, _AT_ONCE)
+        transport = self._known.get(destination)
+        return _AT_ONCE if transport is None else transport.at_once
+
+    def rate(self, destination: str) -> Rate | None:
+        """How often there may be one; if nothing more is known, as the last transport wants it."""
+        last = self.transports[-1] if self.transports else None
+        transport = self._known.get(destination, last)
+        return None if transport is None else transport.rate
 
     async def _way(self, address: str) -> Way:
         for transport in self.transports:
             destination = await transport.destination(address)
             if destination is not None:
-                self._limits[destination] = transport.at_once
+                self._known[destination] = transport
                 return Way(transport, destination)
         return Way(None, "")
 

@@ -27,6 +27,7 @@ class LocalTransport:
     blobs: Any  # IBlobStore
     relays = False
     at_once = 20
+    rate = None
     _log = Logger()
 
     def destination(self, address: str) -> Deferred[str | None]:

@@ -11,6 +11,7 @@ that a start needs no more than to look what is due.
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from mailhive.model.outbound import OutboundMessage, OutboundStatus
 from mailhive.queue.claims import Claims
 from mailhive.queue.handover import Handover, Way
 from mailhive.queue.ledger import Batch, Ledger, open_ledger
+from mailhive.queue.pace import Pace
 from mailhive.queue.schedule import Next, after
 from mailhive.sqlite.thread import FileThread
 
@@ -74,6 +76,7 @@ class Outbox(Service):
         self._clock = clock or reactor
         self._file: FileThread[Ledger] = FileThread("outbox", reactor)
         self._claims = Claims()
+        self._pace = Pace(self._clock.seconds)
         self._work: set[Deferred[Any]] = set()
         self._attempts: set[tuple[str, str]] = set()  # message and destination
         self._telling: set[str] = set()
@@ -268,6 +271,7 @@ class Outbox(Service):
         now, most = self._now(), self._settings.concurrency
         under_way = Counter(destination for _, destination in self._attempts)
         busy = [d for d, count in under_way.items() if count >= self._handover.at_once(d)]
+        busy += self._pace.waiting()
         due = await self._run(Ledger.due, now, busy, most + len(self._attempts))
         if not self.running:
             return None
@@ -275,14 +279,21 @@ class Outbox(Service):
             destination = attempt[1]
             if len(self._attempts) >= most:
                 break
-            if attempt not in self._attempts and (
-                under_way[destination] < self._handover.at_once(destination)
+            if attempt in self._attempts or (
+                under_way[destination] >= self._handover.at_once(destination)
             ):
-                under_way[destination] += 1
-                self._attempts.add(attempt)
-                self._begin(self._attempt(*attempt))
+                continue
+            if destination in self._pace.waiting() or not self._pace.take(
+                destination, self._handover.rate(destination)
+            ):
+                self._look_again = True  # for what stands behind it
+                continue
+            under_way[destination] += 1
+            self._attempts.add(attempt)
+            self._begin(self._attempt(*attempt))
         then: int | None = await self._run(Ledger.next_due, now)
-        return then
+        times = [ceil(until * 1000) for until in self._pace.waiting().values()]
+        return min(times if then is None else [then, *times], default=None)
 
     async def _attempt(self, message_id: str, destination: str) -> None:
         try:

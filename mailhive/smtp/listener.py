@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from attrs import evolve, frozen
@@ -14,8 +13,10 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailhive import __version__
+from mailhive.auth.throttle import network as network_of
 from mailhive.interfaces.listener import IListenerFactory
 from mailhive.model.addresses import canonical_domain
+from mailhive.model.rates import Buckets, Rate
 from mailhive.registry import Provider
 from mailhive.smtp import replies
 from mailhive.smtp.checks import CheckFactory
@@ -27,6 +28,7 @@ from mailhive.smtp.milter.check import Milter
 from mailhive.smtp.pause import GreetingPause
 from mailhive.smtp.policy import LmtpSettings, MxSettings, SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
+from mailhive.smtp.rates import NetworkRates, UserRates
 from mailhive.smtp.replies import SmtpReply
 from mailhive.smtp.session import LmtpSession, Session
 from mailhive.smtp.submission import SubmissionSession
@@ -78,6 +80,10 @@ class SmtpFactory(Factory):
         self.server = server
         self._connections: dict[SmtpProtocol, str] = {}
         self._per_network: Counter[str] = Counter()
+        self._rate: Buckets | None = None
+        if server.settings.connections_per_minute is not None:
+            rate = Rate(server.settings.connections_per_minute, 60.0)
+            self._rate = Buckets(rate, server.reactor.seconds)
         self._drained: Deferred[None] | None = None
         self._deadline: IDelayedCall | None = None
 
@@ -85,10 +91,11 @@ class SmtpFactory(Factory):
         if self._drained is not None:
             return _Refusal(replies.SHUTTING_DOWN, self.server)
         settings = self.server.settings
-        network = _network(addr)
+        network = network_of(peer_host(addr))
         if (
             len(self._connections) >= settings.max_connections
             or self._per_network[network] >= settings.max_connections_per_address
+            or (network and self._rate is not None and self._rate.take(network))
         ):
             _log.info(
                 "{listener}: too many connections",
@@ -146,17 +153,6 @@ class SmtpFactory(Factory):
             self._drained.callback(None)
 
 
-def _network(address: Any) -> str:
-    """Whom a peer's connections are counted for: an IPv4 address or IPv6 /64; "" for nobody."""
-    try:
-        ip = ip_address(peer_host(address).partition("%")[0])
-    except ValueError:
-        return ""
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None:
-        return ip.exploded[:19]
-    return str(ip)
-
-
 @implementer(IListenerFactory)
 @frozen
 class SmtpListener:
@@ -176,6 +172,9 @@ class SmtpListener:
                 reactor=reactor,
             )
             checks.append(pause)
+        rates = NetworkRates(settings, reactor.seconds)
+        if rates.is_there:
+            checks.append(rates.check)
         lookups = Lookups(services.resolver)
         if settings.looks_at_clients:
             checks.append(Clients(lookups, services.hostname, settings, reactor).check)
@@ -224,7 +223,8 @@ class SubmissionListener:
             turns=DeferredSemaphore(SUBMITTED_AT_ONCE),
             save_sent=listener.settings.save_sent,
         )
-        return SmtpFactory(_server(name, listener, services, reactor, profile, session))
+        checks = [partial(UserRates, services.sending)]
+        return SmtpFactory(_server(name, listener, services, reactor, profile, session, checks))
 
 
 def _profile(listener: Any, services: Any) -> Profile:

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from attrs import Attribute, field, frozen
+from attrs.validators import optional
 
 from mailhive.config.fields import at_least, doc
 from mailhive.config.units import Duration, Size
@@ -66,6 +67,14 @@ class SmtpSettings:
         validator=at_least(1),
         metadata=doc("The same for one IPv4 address or one IPv6 /64 network."),
     )
+    connections_per_minute: int | None = field(
+        default=None,
+        validator=optional(at_least(1)),
+        metadata=doc(
+            "Connections that one IPv4 address or IPv6 /64 network may open in a minute; more are "
+            "answered with 421."
+        ),
+    )
     command_timeout: Duration = field(
         default=Duration(300.0),  # RFC 5321 §4.5.3.2.7
         validator=at_least(1),
@@ -113,6 +122,19 @@ class MxSettings(SmtpSettings):
             "by the name `server.hostname`; those that others feign are taken out. What the DNS "
             "does not say in time changes nothing."
         ),
+    )
+    messages_per_hour: int | None = field(
+        default=None,
+        validator=optional(at_least(1)),
+        metadata=doc(
+            "Messages that come from one IPv4 address or IPv6 /64 network; more are put off with "
+            "451. Clients in `trusted-networks` are not counted."
+        ),
+    )
+    recipients_per_hour: int | None = field(
+        default=None,
+        validator=optional(at_least(1)),
+        metadata=doc("The same for the recipients of all these messages."),
     )
     delivery_reports: bool = field(
         default=True,

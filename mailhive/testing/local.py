@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from mailhive.app import BuildContext
 from mailhive.blobs import fs
+from mailhive.config.relay import QueueSettings
 from mailhive.config.web_push import JmapWebPush
 from mailhive.fetch.client import Fetcher
 from mailhive.jmap.api import JmapApi
@@ -28,6 +29,7 @@ from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.delivery import LocalDelivery
 from mailhive.mail.provision import Accounts
 from mailhive.mail.reports import ReportReader
+from mailhive.mail.sending_rates import SendingRates
 from mailhive.model.principal import Principal
 from mailhive.push.hub import PushHub
 from mailhive.push.subscriptions import PushSubscriptions
@@ -120,7 +122,12 @@ class LocalStores:
         """The time in milliseconds."""
         return int(self.clock.seconds() * 1000)
 
-    async def user(self, principal: Principal, limits: Limits | None = None) -> "LocalUser":
+    async def user(
+        self,
+        principal: Principal,
+        limits: Limits | None = None,
+        sending: QueueSettings | None = None,
+    ) -> "LocalUser":
         """A user of the server, with an account.  Groups are put into `directory`."""
         self.directory.put(principal)
         api = JmapApi(
@@ -131,6 +138,7 @@ class LocalStores:
             accounts=self.accounts,
             directory=self.directory,
             outbox=self.outbox,
+            sending=SendingRates(sending or QueueSettings(), self.clock.seconds),
             push=self.push,
             hostname="mail.example.org",
             offload=self.context.offload,

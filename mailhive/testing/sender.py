@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from attrs import frozen
 
+from mailhive.config.relay import QueueSettings
 from mailhive.jmap.limits import Limits
 from mailhive.model.principal import Principal
 from mailhive.testing.conformance.outbox import turn
@@ -43,9 +44,15 @@ class Sender:
     identity_id: str
 
     @classmethod
-    async def of(cls, stores: LocalStores, principal: Principal, **limits: Any) -> Self:
+    async def of(
+        cls,
+        stores: LocalStores,
+        principal: Principal,
+        sending: QueueSettings | None = None,
+        **limits: Any,
+    ) -> Self:
         """The principal, with the first identity that there is."""
-        user = await stores.user(principal, Limits(**limits))
+        user = await stores.user(principal, Limits(**limits), sending)
         identities = (await user.call("Identity/get"))["list"]
         return cls(user, identities[0]["id"] if identities else "none")
 

@@ -18,6 +18,7 @@ from mailhive.errors import TemporaryFailure
 from mailhive.model.envelope import Envelope
 from mailhive.model.ids import random_id
 from mailhive.model.outbound import OutboundMessage
+from mailhive.model.rates import Rate
 from mailhive.queue.ledger import SCHEMA, Report
 from mailhive.queue.outbox import Outbox
 from mailhive.queue.schedule import PAUSES
@@ -112,6 +113,24 @@ async def test_a_slow_destination_holds_up_nobody_else(start: Any) -> None:
     gate.callback(None)
     await until(lambda: len(it.way.handed) == 23)
     assert it.way.most <= 5
+
+
+@ensureDeferred
+async def test_a_destination_has_its_pace(start: Any) -> None:
+    it = start(Slow(rate=Rate(2, 60.0)))
+    for _ in range(30):
+        await it.outbox.submit(message("x@slow.near.example"))
+    await it.outbox.submit(message("y@near.example"))
+    await until(lambda: len(it.way.handed) == 3)
+    assert "y@near.example" in [address for address, _ in it.way.handed]
+    for handed in range(4, 8):
+        await until(it.clock.getDelayedCalls)
+        it.clock.advance(29)
+        await it.outbox.status("")
+        assert len(it.way.handed) == handed - 1
+        await until(it.clock.getDelayedCalls)
+        it.clock.advance(1.001)
+        await until(lambda handed=handed: len(it.way.handed) == handed)
 
 
 @ensureDeferred

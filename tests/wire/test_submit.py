@@ -53,6 +53,8 @@ bind = "127.0.0.1:{ports.clear}"
 protocol = "submission"
 auth-in-clear = true
 save-sent = true
+[queue]
+user-recipients-per-hour = 200
 """
     users = {"alice": "wonder land", "bob": "builder"}
     with DaemonProcess(
@@ -139,6 +141,16 @@ def test_who_may_be_sent_as(server: Any) -> None:
             smtp.sendmail("alice@example.org", ["nobody@example.org"], TEXT.format(subject="x"))
         # Others are not known here, and their mail waits.
         smtp.sendmail("alice@example.org", ["zoe@far.example"], TEXT.format(subject="far"))
+
+
+def test_how_much_may_be_sent_in_an_hour(server: Any) -> None:
+    _, ports = server
+    with smtplib.SMTP("127.0.0.1", ports.clear) as smtp:
+        smtp.login("alice", "wonder land")
+        smtp.mail("alice@example.org")
+        for number in range(201):
+            assert smtp.rcpt(f"r{number}@far.example")[0] == 250
+        assert smtp.docmd("DATA") == (451, b"4.7.1 You may send to 200 recipients in an hour")
 
 
 def test_the_sent_mailbox_has_a_copy(server: Any, jmap: Callable[..., Any]) -> None:

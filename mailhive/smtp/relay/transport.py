@@ -21,6 +21,7 @@ from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.outbox import ITransport
 from mailhive.model.addresses import canonical_domain, split
 from mailhive.model.envelope import Envelope, RecipientOutcome
+from mailhive.model.rates import Rate
 from mailhive.smtp import client
 from mailhive.smtp.answers import outcome_of
 from mailhive.smtp.client import MOST_RECIPIENTS, Disconnected, Refused, Session, TlsFailed
@@ -69,6 +70,11 @@ class RelayTransport(Service):
     @property
     def at_once(self) -> int:
         return self.routes.settings.connections_per_destination
+
+    @property
+    def rate(self) -> Rate | None:
+        count = self.routes.settings.messages_per_minute
+        return None if count is None else Rate(count, 60.0)
 
     def destination(self, address: str) -> Deferred[str | None]:
         domain = canonical_domain(split(address)[1]) or ""

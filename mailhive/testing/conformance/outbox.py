@@ -23,6 +23,7 @@ from mailhive.interfaces.outbox import IOutbox, ISubmissions, ITransport
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.ids import random_id
 from mailhive.model.outbound import OutboundMessage, OutboundStatus
+from mailhive.model.rates import Rate
 
 __all__ = ["Notes", "OutboxConformance", "Way", "message", "turn", "until"]
 
@@ -45,6 +46,7 @@ class Way:
     tries: int = 0
     is_down: bool = False
     at_once: int = 20
+    rate: Rate | None = None
 
     def destination(self, address: str) -> Deferred[str | None]:
         if self.is_down:

@@ -138,6 +138,9 @@ class Sending:
         await check_recipients(context, route)
         await check_authority(context, account, route, email, identity)
 
+        if why := context.sending.take(context.principal.name, len(route.recipients)):
+            raise SetError("rateLimit", why)  # RFC 8620 §5.3
+
         message_id = random_id("S")
         # RFC 8621 §7: reports name the submission then, unless the client wants its own.
         route = evolve(route, parameters={"ENVID": message_id, **route.parameters})
