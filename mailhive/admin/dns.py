@@ -1,11 +1,14 @@
 """`mailhive dns`: the records to publish for the domains of this server."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
 
 from mailhive.admin.common import config_option, load_settings
 from mailhive.admin.dkim import key_record
@@ -61,6 +64,21 @@ def _mx(settings: Settings, domain: str) -> Iterator[str]:
         heard = ", ".join(map(str, sorted(set(ports))))
         yield f"; mail comes to port {_SMTP_PORT}, and mailhive listens on {heard}"
     yield from _addresses(host, listeners)
+    yield from _tlsa(host, listeners)
+
+
+def _tlsa(host: str, listeners: list[ListenerSettings]) -> Iterator[str]:
+    """RFC 7672 §3.1.1: DANE-EE(3), SPKI(1), SHA2-256(1)."""
+    files = [path for each in listeners if each.tls == "starttls" for path in each.certificate]
+    keys = [load_pem_x509_certificate(path.read_bytes()).public_key() for path in files]
+    digests = dict.fromkeys(
+        sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+        for key in keys
+    )
+    if digests:
+        yield "; in a zone with DNSSEC, as long as these keys are in use:"
+    for digest in digests:
+        yield "; " + _record(f"_{_SMTP_PORT}._tcp.{host}", f"TLSA 3 1 1 {digest}")
 
 
 def _srv(settings: Settings, domain: str) -> Iterator[str]:

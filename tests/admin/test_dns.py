@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from mailhive.admin.cli import main
+from mailhive.smtp.relay.tlsa import usable, verify
+from mailhive.testing.certificates import make_certificate
 
 CONFIG = """\
 [server]
@@ -54,6 +56,18 @@ def test_records(tmp_path: Path) -> None:
         "; once all mail from the domain is signed, or comes from the servers named above:",
         '; _dmarc.example.org. 3600 IN TXT "v=DMARC1; p=quarantine"',
     ]
+
+
+def test_the_key_that_others_may_hold_it_to(tmp_path: Path) -> None:
+    made = make_certificate("mail.example.org")
+    (tmp_path / "mx.pem").write_bytes(made.certificate + made.private_key)
+    tls = 'tls = "starttls"\ncertificate = "mx.pem"\nprivate-key = "mx.pem"\n'
+    found = dns(tmp_path, listeners=MX + tls)
+    (line,) = [line for line in found if "TLSA" in line]
+    name, *fields, digest = line.removeprefix("; ").split()
+    assert name == "_25._tcp.mail.example.org." and fields == ["3600", "IN", "TLSA", "3", "1", "1"]
+    records = usable([b"\3\1\1" + bytes.fromhex(digest)])
+    assert verify(records, [made.x509], ["mail.example.org"]) is None
 
 
 def test_a_server_that_sends_nothing(tmp_path: Path) -> None:
