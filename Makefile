@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What an installation depends on: with none of it changed, nothing is installed again.
 SOURCES := pyproject.toml setup.py
 
-.PHONY: run test lint format docs clean
+.PHONY: run test lint format docs bench clean
 
 run: .venv/.installed
 	exec $(BIN)/twistd --nodaemon --pidfile= mailhive -c $(CONFIG)
@@ -29,6 +29,10 @@ format: .venv/.installed-lint
 docs: .venv/.installed
 	$(BIN)/python -m mailhive.config.reference docs/configuration.md
 	$(BIN)/python docs/rfc/support.py
+
+# Needs root, for Cyrus from Debian's archive; see contrib/bench/README.md.
+bench: .venv/.installed
+	$(BIN)/python contrib/bench/compare.py $(ARGS)
 
 clean:
 	rm -rf .venv build *.egg-info

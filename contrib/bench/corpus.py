@@ -36,6 +36,7 @@ from vocabulary import (
     LAST_NAMES,
     PHRASE,
     RARE,
+    TEN,
     Language,
 )
 
@@ -171,6 +172,8 @@ class Corpus:
             else:
                 words = rng.choices(self._words, cum_weights=self._weights, k=length)
                 paragraphs.append(" ".join(words).capitalize() + ".")
+        if index < 1000 and index % 100 == 7:
+            paragraphs.append(f"Nobody has seen the {TEN}.")
         if not language:
             marker = random.Random(f"{self.seed}/marker/{index}").random()
             if marker < 1 / 500:

@@ -1,16 +1,14 @@
 """Fill an account with the first messages of a corpus, by Email/import or by SMTP."""
 
-import contextlib
-import smtplib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from corpus import LISTS, Corpus, Message
 from jmap import Account, check_set
+from smtp import deliver
 
 FOLDERS = ("archive", "projects", *LISTS)
 BATCH = 50
@@ -125,61 +123,3 @@ def by_smtp(account: Account, corpus: Corpus, count: int, smtp: str, recipient: 
     progress = Progress(f"{account.user} SMTP", count, start)
     deliver(smtp, recipient, corpus.messages(start, count), SMTP_CONNECTIONS, progress.add)
     return count - start
-
-
-def deliver(
-    smtp: str,
-    recipient: str,
-    messages: Iterable[Message],
-    senders: int,
-    delivered: Callable[[], None] = lambda: None,
-) -> float:
-    """Send `messages` over `senders` connections at once; returns the seconds it took.
-
-    The connections are open before the time starts.
-    """
-    source, lock = iter(messages), threading.Lock()
-    failures: list[Exception] = []
-    barrier = threading.Barrier(senders + 1)
-
-    def send() -> None:
-        try:
-            client = connect(smtp)
-        except Exception:
-            barrier.abort()
-            raise
-        with client:
-            barrier.wait()
-            while not failures:
-                with lock:
-                    message = next(source, None)
-                if message is None:
-                    return
-                try:
-                    client.sendmail(message.sender, [recipient], message.raw, ["body=8bitmime"])
-                except Exception as error:
-                    failures.append(error)
-                    return
-                delivered()
-
-    with ThreadPoolExecutor(senders) as pool:
-        running = [pool.submit(send) for _ in range(senders)]
-        with contextlib.suppress(threading.BrokenBarrierError):  # the sender's error tells more
-            barrier.wait()
-        begin = time.perf_counter()
-    seconds = time.perf_counter() - begin
-    for sender in running:
-        error = sender.exception()
-        if error and not isinstance(error, threading.BrokenBarrierError):
-            raise error
-    if failures:
-        raise failures[0]
-    return seconds
-
-
-def connect(smtp: str) -> smtplib.SMTP:
-    """A connection to `HOST:PORT` that has said EHLO."""
-    host, _, port = smtp.rpartition(":")
-    client = smtplib.SMTP(host.strip("[]"), int(port), local_hostname="bench.example", timeout=120)
-    client.ehlo()
-    return client

@@ -5,15 +5,18 @@ One `Account` is one connection that is kept open, used by one thread at a time;
 """
 
 import base64
-import http.client
+import copy
 import json
 import ssl
-import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
+from http1 import Connection, Response
+
 CORE = "urn:ietf:params:jmap:core"
 MAIL = "urn:ietf:params:jmap:mail"
+WEBSOCKET = "urn:ietf:params:jmap:websocket"
 USING = [CORE, MAIL]
 
 Call = tuple[str, dict[str, Any]]
@@ -23,88 +26,76 @@ class Failed(Exception):
     """The server answered, but not with what was asked for."""
 
 
-class Connection:
-    """HTTP/1.1 with Basic credentials; reconnects when the server has closed."""
-
-    def __init__(self, authorization: str | None, verify: bool) -> None:
-        self.authorization = authorization
-        self.seconds = 0.0  # of the last exchange, from the first octet sent to the last received
-        self._context = ssl.create_default_context() if verify else ssl._create_unverified_context()
-        self._open: dict[tuple[str, str], http.client.HTTPConnection] = {}
-
-    def request(
-        self, method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        parts = urlsplit(url)
-        target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        all_headers = dict(headers or {})
-        if self.authorization:
-            all_headers["Authorization"] = self.authorization
-        place = (parts.scheme, parts.netloc)
-        for attempt in (1, 2):
-            connection = self._open.get(place)
-            if connection is None:
-                connection = self._open[place] = self._connect(*place)
-            begin = time.perf_counter()
-            try:
-                connection.request(method, target, body or None, all_headers)
-                response = connection.getresponse()
-                content = response.read()
-            except (http.client.HTTPException, OSError):
-                connection.close()
-                del self._open[place]
-                # An idle connection may have been closed under us: once more.
-                if attempt == 2:
-                    raise
-                continue
-            self.seconds = time.perf_counter() - begin
-            return response.status, response.headers, content
-        raise AssertionError("unreachable")
-
-    def _connect(self, scheme: str, netloc: str) -> http.client.HTTPConnection:
-        if scheme == "https":
-            return http.client.HTTPSConnection(netloc, timeout=300, context=self._context)
-        return http.client.HTTPConnection(netloc, timeout=300)
-
-
 class Account:
     """The primary mail account of a user, on one server."""
 
     def __init__(self, url: str, *, verify: bool = True) -> None:
         """`url` is the session resource, with the credentials in it: `http://user:pw@host/…`."""
         parts = urlsplit(url)
-        authorization = None
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = "Basic " + base64.b64encode(pair.encode()).decode()
+        self.user, self.password = unquote(parts.username or ""), unquote(parts.password or "")
+        pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        self.authorization = f"Basic {pair}" if parts.username is not None else None
         host = parts.netloc.rpartition("@")[2]
         self.url = urlunsplit((parts.scheme, host, parts.path or "/.well-known/jmap", "", ""))
-        self.user = unquote(parts.username or "")
-        self._verify = verify
-        self._connection = Connection(authorization, verify)
+        self.tls = ssl.create_default_context() if verify else ssl._create_unverified_context()
         self.session: dict[str, Any] = {}
         self.id = ""
+        #: The last request and its response, in octets: the work that the limit has to do too.
+        self.last: tuple[bytes, bytes] = b"", b""
+        #: Processor time of the server so far, and what the last exchange took of it.
+        self.processor: Callable[[], float] = lambda: 0.0
+        self.cpu = 0.0
+        self._connections: dict[str, Connection] = {}
+        self._connection = Connection(self.url, self.tls)
 
     def connect(self) -> None:
-        url = self.url
         for _ in range(5):
-            status, headers, content = self._connection.request("GET", url)
-            if status in {301, 302, 303, 307, 308}:
-                url = urljoin(url, headers["Location"])
+            response = self.request("GET", self.url)
+            if response.status in {301, 302, 303, 307, 308}:
+                self.url = urljoin(self.url, response.headers["location"])
                 continue
-            if status != 200:
-                raise Failed(f"GET {url}: HTTP {status}")
-            self.session = json.loads(content)
-            self.url = url
+            if response.status != 200:
+                raise Failed(f"GET {self.url}: HTTP {response.status}")
+            self.session = json.loads(response.body)
             self.id = self.session["primaryAccounts"][MAIL]
             return
         raise Failed(f"{self.url}: too many redirects")
 
     def clone(self) -> "Account":
-        other = object.__new__(Account)
-        other.__dict__.update(self.__dict__)
-        other._connection = Connection(self._connection.authorization, self._verify)
+        other = copy.copy(self)
+        other._connections = {}
         return other
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    def head(self, method: str, url: str, headers: dict[str, str] | None = None) -> bytes:
+        """The head of a request, without the empty line."""
+        parts = urlsplit(url)
+        target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        fields = {"Host": parts.netloc, **(headers or {})}
+        if self.authorization:
+            fields["Authorization"] = self.authorization
+        lines = [f"{method} {target} HTTP/1.1", *(f"{n}: {v}" for n, v in fields.items())]
+        return "\r\n".join(lines).encode()
+
+    def request(
+        self, method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> Response:
+        head = self.head(method, url, headers)
+        if method in {"POST", "PUT"}:
+            head += b"\r\nContent-Length: %d" % len(body)
+        place = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        if place not in self._connections:
+            self._connections[place] = Connection(url, self.tls)
+        self._connection = self._connections[place]
+        before = self.processor()
+        response = self._connection.exchange(head + b"\r\n\r\n" + body)
+        self.cpu = self.processor() - before
+        self.last = body, response.body
+        return response
 
     @property
     def seconds(self) -> float:
@@ -114,34 +105,32 @@ class Account:
     def limit(self, name: str) -> int:
         return self.session["capabilities"][CORE][name]
 
-    def calls(self, calls: list[Call]) -> list[dict[str, Any]]:
-        """One request; the arguments of the responses.  An error in it raises `Failed`."""
-        body = {
+    def request_object(self, calls: list[Call]) -> dict[str, Any]:
+        return {
             "using": USING,
             "methodCalls": [
                 [
                     name,
-                    {"accountId": self.id, **arguments} if name != "Core/echo" else arguments,
+                    arguments if name == "Core/echo" else {"accountId": self.id, **arguments},
                     f"c{i}",
                 ]
                 for i, (name, arguments) in enumerate(calls)
             ],
         }
-        status, _, content = self._connection.request(
+
+    def calls(self, calls: list[Call]) -> list[dict[str, Any]]:
+        """One request; the arguments of the responses.  An error in it raises `Failed`."""
+        response = self.request(
             "POST",
             urljoin(self.url, self.session["apiUrl"]),
-            json.dumps(body, separators=(",", ":")).encode(),
+            json.dumps(self.request_object(calls), separators=(",", ":")).encode(),
             {"Content-Type": "application/json", "Accept": "application/json"},
         )
-        if status != 200:
-            raise Failed(f"HTTP {status}: {content[:200].decode('utf-8', 'replace')}")
-        responses = json.loads(content)["methodResponses"]
-        for name, arguments, _ in responses:
-            if name == "error":
-                raise Failed(
-                    f"{arguments.get('type')} {arguments.get('description') or ''}".strip()
-                )
-        return [arguments for _, arguments, _ in responses]
+        if response.status != 200:
+            raise Failed(
+                f"HTTP {response.status}: {response.body[:200].decode('utf-8', 'replace')}"
+            )
+        return answers(response.body)
 
     def call(self, name: str, **arguments: Any) -> dict[str, Any]:
         return self.calls([(name, arguments)])[0]
@@ -149,10 +138,10 @@ class Account:
     def upload(self, octets: bytes, kind: str = "message/rfc822") -> str:
         """Returns the blob id."""
         url = urljoin(self.url, self.session["uploadUrl"].replace("{accountId}", quote(self.id)))
-        status, _, content = self._connection.request("POST", url, octets, {"Content-Type": kind})
-        if status not in {200, 201}:
-            raise Failed(f"upload: HTTP {status}")
-        return json.loads(content)["blobId"]
+        response = self.request("POST", url, octets, {"Content-Type": kind})
+        if response.status not in {200, 201}:
+            raise Failed(f"upload: HTTP {response.status}")
+        return json.loads(response.body)["blobId"]
 
     def download(self, blob_id: str, kind: str = "message/rfc822", name: str = "m.eml") -> bytes:
         url = self.session["downloadUrl"]
@@ -163,10 +152,19 @@ class Account:
             "name": name,
         }.items():
             url = url.replace("{" + key + "}", quote(value, safe=""))
-        status, _, content = self._connection.request("GET", urljoin(self.url, url))
-        if status != 200:
-            raise Failed(f"download: HTTP {status}")
-        return content
+        response = self.request("GET", urljoin(self.url, url))
+        if response.status != 200:
+            raise Failed(f"download: HTTP {response.status}")
+        return response.body
+
+
+def answers(content: bytes) -> list[dict[str, Any]]:
+    """The arguments of the responses in a Response object."""
+    responses = json.loads(content)["methodResponses"]
+    for name, arguments, _ in responses:
+        if name == "error":
+            raise Failed(f"{arguments.get('type')} {arguments.get('description') or ''}".strip())
+    return [arguments for _, arguments, _ in responses]
 
 
 def reference(call: int, name: str, path: str) -> dict[str, str]:
