@@ -1,25 +1,24 @@
-"""Mail in the queue for servers that are well or not: when it is tried, and what is told."""
+"""Mail for servers that are well or not: when it is tried, and what its EmailSubmission says."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest_twisted
-from attrs import define
+from attrs import define, evolve
 from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
 from twisted.internet.task import Clock
 
-from mailhive.model.envelope import Envelope
-from mailhive.model.ids import random_id
-from mailhive.model.outbound import OutboundMessage
+from mailhive.jmap.types.submission.records import Submissions
 from mailhive.model.principal import Principal
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
 from mailhive.queue.reports import Reporter
 from mailhive.queue.schedule import PAUSES
 from mailhive.testing.certificates import make_certificate
-from mailhive.testing.conformance.outbox import Notes, turn, until
+from mailhive.testing.conformance.outbox import turn, until
+from mailhive.testing.sender import Sender, envelope
 from mailhive.testing.smtp_peer import CLOSE, HANG, SmtpPeer
 
 from .conftest import context, tlsa
@@ -31,6 +30,10 @@ GREYLISTED = ("queued", "450 4.7.1 Greylisted")
 DOWN = ("queued", "451 4.4.1 Connection refused")
 DROPPED = ("queued", "451 4.4.2 ")
 UNGREETED = ("queued", "451 4.4.1 ")
+MESSAGE = (
+    b"From: alice@here.example\r\nTo: all@here.example\r\nSubject: queued\r\n"
+    b"Date: Sat, 01 Mar 2025 10:00:00 +0000\r\nMessage-ID: <1@here.example>\r\n\r\nHello\r\n"
+)
 UNTRUSTED = ("queued", "451 4.7.5 ")
 
 
@@ -40,40 +43,33 @@ class Queue:
 
     peers: Mapping[str, SmtpPeer]
     clock: Clock
-    notes: Notes
     outbox: Outbox
-    alice: Any
-    blobs: Any
+    alice: Sender
 
     async def submit(self, *domains: str) -> str:
-        """The id of a message to a recipient in each domain."""
-        recipients = tuple(f"x@{domain}" for domain in domains)
-        with self.blobs.hold():
-            writer = self.blobs.open_writer()
-            writer.write(b"Subject: queued\r\n\r\nHello\r\n")
-            envelope = Envelope("alice@here.example", recipients)
-            message = OutboundMessage(random_id("S"), envelope, await writer.commit(), 0, "a")
-            await self.outbox.submit(message)
-        found: str = message.id
-        return found
+        """The id of the EmailSubmission of a message to a recipient in each domain."""
+        to = envelope("alice@here.example", *(f"x@{domain}" for domain in domains))
+        submission_id: str = (await self.alice.send(MESSAGE, envelope=to))["id"]
+        return submission_id
 
-    def status(self, message_id: str) -> dict[str, tuple[str, str]]:
-        """delivered and smtpReply by domain, as the EmailSubmission was told last."""
-        told = [status for status in self.notes.told if status.message.id == message_id]
-        recipients = told[-1].recipients if told else ()
-        return {r.address.partition("@")[2]: (r.delivered, r.reply) for r in recipients}
+    async def status(self, submission_id: str) -> dict[str, tuple[str, str]]:
+        """delivered and smtpReply by domain."""
+        statuses = (await self.alice.get(submission_id))["deliveryStatus"]
+        return {
+            address.partition("@")[2]: (status["delivered"], status["smtpReply"])
+            for address, status in statuses.items()
+        }
 
-    async def says(self, message_id: str, wanted: dict[str, tuple[str, str]]) -> None:
+    async def says(self, submission_id: str, wanted: dict[str, tuple[str, str]]) -> None:
         """Wait until the EmailSubmission says this; of replies it is the beginning."""
-
-        def does() -> bool:
-            said = self.status(message_id)
-            return bool(said) and all(
+        while True:
+            said = await self.status(submission_id)
+            if all(
                 said[domain][0] == delivered and said[domain][1].startswith(reply)
                 for domain, (delivered, reply) in wanted.items()
-            )
-
-        await until(does)
+            ):
+                return
+            await turn()
 
     def attempts(self, domain: str) -> int:
         lines = [line for lines in self.peers[domain].commands for line in lines]
@@ -92,10 +88,7 @@ class Queue:
         told = ""
         while told.count("Action: ") < count:
             await turn()
-            ids = (await self.alice.call("Email/query"))["ids"]
-            emails = await self.alice.call("Email/get", ids=ids, properties=["blobId"])
-            blobs = [email["blobId"] for email in emails["list"]]
-            told = "".join([(await self.blobs.read(b, 0, 100_000)).decode() for b in blobs])
+            told = b"".join(m for m in await self.alice.mail() if b"MAILER-DAEMON" in m).decode()
         assert told.count("Action: ") == count
         return told
 
@@ -120,21 +113,19 @@ async def queue(
         for name, record in (records or {}).items():
             names.records[f"_{port}._tcp.{name}.example"] = {"TLSA": [record]}
         names.signed |= {f"{name}.example" for name in records or ()}
-        made = Queue(
-            {f"{name}.example": peer for name, peer in servers.items()},
-            Clock(),
-            Notes(),
-            None,  # type: ignore[arg-type]
-            await stores.user(Principal("alice", emails=("alice@here.example",))),
-            stores.blob_store,
-        )
-        made.outbox = Outbox(
+        clock = Clock()
+        clock.rightNow = reactor.seconds()
+        outbox = Outbox(
             tmp_path / "queued.sqlite",
-            made.notes,
+            Submissions(stores.mail_store),
             reactor,
-            made.clock,
+            clock,
             reporter=Reporter(stores.blob_store, "here.example"),
         )
+        alice = await Sender.of(stores, Principal("alice", emails=("alice@here.example",)))
+        alice.user.api = evolve(alice.user.api, outbox=outbox)
+        by_domain = {f"{name}.example": peer for name, peer in servers.items()}
+        made = Queue(by_domain, clock, outbox, alice)
         made.outbox.add_transport(
             LocalTransport(stores.directory, stores.delivery, stores.blob_store)
         )
@@ -177,6 +168,7 @@ async def test_each_destination_on_its_own(queue: Any) -> None:
     report = await it.reports(1)
     assert "Final-Recipient: rfc822;x@refuses.example" in report
     assert "smtp; 550 5.1.1 Nobody" in report and "greylists.example" not in report
+    assert len((await it.alice.get(sent))["dsnBlobIds"]) == 1
 
     # A minute later the rest are tried again, those that hang as soon as they have let go.
     await it.pass_time(50)
@@ -245,7 +237,7 @@ async def test_bad_certificates(queue: Any, names: Any) -> None:
     sent = await it.submit(*it.peers)
     wanted = {"lax.example": ACCEPTED, "well.example": ACCEPTED}
     await it.says(sent, wanted | dict.fromkeys(unfit, UNTRUSTED))
-    assert "DANE" in it.status(sent)["renewed.example"][1]
+    assert "DANE" in (await it.status(sent))["renewed.example"][1]
     assert not any(map(it.attempts, unfit))
     # A minute later again, and one is well now.
     (found,) = [name for name in names.records if name.endswith("._tcp.renewed.example")]
