@@ -91,6 +91,8 @@ MISTAKES = {
         "jmap.http.allowed-origins", "allowed is one"),
     "PROXY headers of nobody": ("3:protocol = 'smtp'\nproxy-protocol = true", 4,
                                 "server.listener.mx.proxy-protocol", "names the proxies"),
+    "DANE by nobody's word": ("+[relay]\ndane = true", 9, "relay.dane",
+                              "allowed when server.resolvers names them"),
     "no network": ("+[server]\ntrusted-proxies = ['proxy.example']", 9,
                    "server.trusted-proxies[0]", "is not a network"),
     "field of no proxy": ("+[server]\nforwarded-fields = ['Via']", 9,
