@@ -58,6 +58,8 @@ from mailhive.queue.outbox import Outbox
 from mailhive.queue.reports import Reporter
 from mailhive.registry import provider
 from mailhive.reload import Reloads
+from mailhive.smtp.greylist.check import FILE as GREYLIST_FILE
+from mailhive.smtp.greylist.check import Greylist
 from mailhive.smtp.relay.dane import DaneLookups
 from mailhive.smtp.relay.exchangers import Exchangers
 from mailhive.smtp.relay.mta_sts import MtaSts
@@ -112,6 +114,7 @@ class Services:
     delivery: Any  # IDelivery
     outbox: Any  # IOutbox
     sending: SendingRates
+    greylist: Greylist | None  # None if no listener asks for it
     reports: DeliveryReports
     jmap_api: JmapApi
     resolver: Any  # IResolver of the DNS
@@ -307,6 +310,7 @@ def _services(
         delivery=delivery,
         outbox=outbox,
         sending=sending,
+        greylist=_greylist(settings, reactor, parent),
         reports=DeliveryReports(reporter, outbox, reactor),
         jmap_api=JmapApi(
             registry=registry,
@@ -337,6 +341,15 @@ def _services(
         reactor=reactor,
         parent=parent,
     )
+
+
+def _greylist(settings: Settings, reactor: Any, parent: MultiService) -> Greylist | None:
+    listeners = settings.server.listener.values()
+    if not any(getattr(listener.settings, "greylist", False) for listener in listeners):
+        return None
+    greylist = Greylist(settings.server.data_dir / GREYLIST_FILE, settings.greylist, reactor)
+    greylist.setServiceParent(parent)
+    return greylist
 
 
 def _web_push(

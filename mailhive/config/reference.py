@@ -18,6 +18,7 @@ from mailhive.config.dkim import DkimSettings
 from mailhive.config.endpoints import Inherited, SocketAddress
 from mailhive.config.fields import FilePath, HttpHeader, Location
 from mailhive.config.forward import ForwardSettings
+from mailhive.config.greylist import GreylistSettings
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.log import LogSettings
 from mailhive.config.milter import MilterSettings
@@ -106,6 +107,7 @@ def _document() -> Iterator[str]:
     yield from _section("relay", RelaySettings)
     yield from _section("dkim.NAME", DkimSettings)
     yield from _section("milter.NAME", MilterSettings)
+    yield from _section("greylist", GreylistSettings)
     yield from _section('forward."list@example.org"', ForwardSettings)
 
 

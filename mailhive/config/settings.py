@@ -28,6 +28,7 @@ from mailhive.config.delivery import DeliverySettings
 from mailhive.config.dkim import DkimSettings
 from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name, name_servers
 from mailhive.config.forward import ForwardSettings
+from mailhive.config.greylist import GreylistSettings
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.log import LogSettings
 from mailhive.config.milter import MilterSettings
@@ -173,6 +174,7 @@ class Settings:
     relay: RelaySettings = field(factory=RelaySettings, metadata=doc(""))
     dkim: dict[str, DkimSettings] = field(factory=dict, metadata=doc(""))
     milter: dict[str, MilterSettings] = field(factory=dict, metadata=doc(""))
+    greylist: GreylistSettings = field(factory=GreylistSettings, metadata=doc(""))
     forward: dict[str, ForwardSettings] = field(factory=dict, metadata=doc(""))
 
     def problems(self) -> Found:

@@ -182,6 +182,8 @@ class SmtpListener:
             sealers = frozenset(filter(None, map(canonical_domain, settings.trusted_sealers)))
             judge = Judge(lookups, services.hostname, services.offload, reactor, sealers)
             checks.append(partial(JudgeCheck.of, judge=judge, settings=settings))
+        if settings.greylist:
+            checks.append(partial(services.greylist.check, trusted=settings.trusted_networks))
         session = partial(Session, filtered=settings.filtered)
         profile = evolve(_profile(listener, services), dsn=settings.delivery_reports)
         return SmtpFactory(_server(name, listener, services, reactor, profile, session, checks))

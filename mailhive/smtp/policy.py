@@ -123,6 +123,13 @@ class MxSettings(SmtpSettings):
             "does not say in time changes nothing."
         ),
     )
+    greylist: bool = field(
+        default=False,
+        metadata=doc(
+            "Are strangers asked to come back later, as `[greylist]` has it? Clients in "
+            "`trusted-networks` are none."
+        ),
+    )
     messages_per_hour: int | None = field(
         default=None,
         validator=optional(at_least(1)),

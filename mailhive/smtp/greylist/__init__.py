@@ -1,0 +1,1 @@
+"""Greylisting: strangers are asked to come back (RFC 6647)."""
