@@ -281,9 +281,10 @@ class Session:
         self.is_junk = False
         self._found = b""
         self._writer = self._blobs.open_writer()
-        self._writer.write(trace)
         if any(check.reads_messages for check in self._checks):
             self._spool = Spool(self._directory)
+        else:
+            self._writer.write(trace)
 
     @property
     def _directory(self) -> Path:
@@ -331,6 +332,9 @@ class Session:
             return refusal
         if message.is_discarded or not message.envelope.recipients:
             return replies.MESSAGE_ACCEPTED
+        # RFC 5321 §4.4: Return-Path has the sender that counts, Received whom the client named.
+        sent = evolve(self.start.envelope, mail_from=message.envelope.mail_from)
+        self._writer.write(self.trace(evolve(self.start, envelope=sent)))
         self.start = evolve(self.start, envelope=message.envelope)
         self.is_junk = message.is_junk
         self._found = message.found
