@@ -64,6 +64,8 @@ class Counts:
 
     def move(self, before: Place | None, after: Place | None) -> None:
         """Note that an email went from one place to another; None is nowhere."""
+        if before == after:
+            return
         for place, sign in ((before, -1), (after, 1)):
             if place is None:
                 continue

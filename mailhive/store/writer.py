@@ -2,7 +2,8 @@
 
 import zlib
 from collections.abc import Iterable
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import msgspec
 from zope.interface import implementer
@@ -35,6 +36,8 @@ from mailhive.store.textindex import add_text, index_pending, remove_text
 
 __all__ = ["Writer"]
 
+T = TypeVar("T")
+
 
 @implementer(IMailWriter)
 class Writer(Reader):
@@ -49,6 +52,8 @@ class Writer(Reader):
         self._counters = dict(self._saved)
         self._log = Log(connection, self._saved["modseq"], life, now)
         self._counts = Counts(connection, self._log, self._saved["trash"])
+        #: Mailboxes that are there, by id.
+        self._known_mailboxes: dict[str, int] = {}
         #: Did this put text where the index does not have it yet?
         self.added_text = False
 
@@ -121,6 +126,7 @@ class Writer(Reader):
             if self.connection.row("SELECT 1 FROM mbx WHERE mailbox = ? LIMIT 1", (number,)):
                 raise ValueError(f"Mailbox {record_id} is not empty")
             self.connection.execute("DELETE FROM mailbox WHERE id = ?", (number,))
+            self._known_mailboxes.pop(record_id, None)
         self.connection.execute("DELETE FROM record WHERE number = ?", (number,))
         self.connection.execute("DELETE FROM record_key WHERE record = ?", (number,))
         self.connection.execute("DELETE FROM record_blob WHERE record = ?", (number,))
@@ -175,7 +181,7 @@ class Writer(Reader):
         self, email: NewEmail, mailbox_ids: Iterable[str], keywords: Iterable[str]
     ) -> tuple[str, str]:
         mailboxes = self._mailboxes(mailbox_ids)
-        words = _normalized(keywords)
+        words = _normalized(tuple(keywords))
         flags = flags_of(words, email.has_attachment)
         number = self._next("email")
         keys = reference_keys(email.message_ids, email.thread_subject)
@@ -244,7 +250,7 @@ class Writer(Reader):
         )
         old_mailboxes, old_words = _numbers(joined_mailboxes), tuple(joined_words.split())
         mailboxes = old_mailboxes if mailbox_ids is None else self._mailboxes(mailbox_ids)
-        words = old_words if keywords is None else _normalized(keywords)
+        words = old_words if keywords is None else _normalized(tuple(keywords))
         if (mailboxes, words) == (old_mailboxes, old_words):
             return
         new_flags = flags_of(words, bool(flags & ATTACHMENT))
@@ -258,16 +264,16 @@ class Writer(Reader):
                 number,
             ),
         )
-        self._unlist(set(old_mailboxes) - set(mailboxes), received_at, number)
+        self._unlist(_without(old_mailboxes, mailboxes), received_at, number)
         if new_flags != flags:
-            for mailbox in (0, *(set(old_mailboxes) & set(mailboxes))):
+            for mailbox in (0, *(m for m in mailboxes if m in old_mailboxes)):
                 self.connection.execute(
                     "UPDATE mbx SET flags = ? WHERE mailbox = ? AND received_at = ? AND email = ?",
                     (new_flags, mailbox, received_at, number),
                 )
-        self._list(set(mailboxes) - set(old_mailboxes), received_at, number, thread, new_flags)
-        self._remove_keywords(set(old_words) - set(words), received_at, number)
-        self._add_keywords(set(words) - set(old_words), received_at, number, thread)
+        self._list(_without(mailboxes, old_mailboxes), received_at, number, thread, new_flags)
+        self._remove_keywords(_without(old_words, words), received_at, number)
+        self._add_keywords(_without(words, old_words), received_at, number, thread)
         self._counts.move(
             Place(thread, old_mailboxes, is_unread(flags)),
             Place(thread, mailboxes, is_unread(new_flags)),
@@ -309,13 +315,17 @@ class Writer(Reader):
     def _mailboxes(self, wires: Iterable[str]) -> tuple[int, ...]:
         numbers = set()
         for wire in wires:
-            number = mailbox_number(wire)
-            if not self.connection.row("SELECT 1 FROM mailbox WHERE id = ?", (number,)):
-                raise NotFound(f"There is no Mailbox {wire}")
+            number = self._known_mailboxes.get(wire)
+            if number is None:
+                number = mailbox_number(wire)
+                row = self.connection.row("SELECT 1 FROM mailbox WHERE id = ?", (number,))
+                if number is None or row is None:
+                    raise NotFound(f"There is no Mailbox {wire}")
+                self._known_mailboxes[wire] = number
             numbers.add(number)
         if not numbers:
             raise ValueError("An Email has to be in a Mailbox")
-        return tuple(sorted(n for n in numbers if n is not None))
+        return tuple(sorted(numbers))
 
     def _list(
         self, mailboxes: Iterable[int], received_at: int, email: int, thread: int, flags: int
@@ -421,7 +431,11 @@ class Writer(Reader):
         return True
 
 
-def _normalized(keywords: Iterable[str]) -> tuple[str, ...]:
+# Mailboxes and keywords are the same for most Emails.
+
+
+@lru_cache(1000)
+def _normalized(keywords: tuple[str, ...]) -> tuple[str, ...]:
     words = sorted({keyword.lower() for keyword in keywords})
     for word in words:
         if word.split() != [word]:
@@ -429,9 +443,15 @@ def _normalized(keywords: Iterable[str]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _joined_ids(mailboxes: Iterable[int]) -> str:
+@lru_cache(1000)
+def _joined_ids(mailboxes: tuple[int, ...]) -> str:
     return " ".join(map(mailbox_id, mailboxes))
 
 
+@lru_cache(1000)
 def _numbers(joined: str) -> tuple[int, ...]:
     return tuple(n for n in map(mailbox_number, joined.split()) if n is not None)
+
+
+def _without(those: tuple[T, ...], others: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(one for one in those if one not in others)

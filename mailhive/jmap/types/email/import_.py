@@ -55,7 +55,7 @@ async def import_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]
         old_state = writer.state("Email")
         if values["ifInState"] not in (None, str(old_state)):
             raise MethodError("stateMismatch", f"The state is {old_state}")
-        mailboxes = frozenset(writer.records("Mailbox"))
+        mailboxes = frozenset(writer.mailbox_counts())
         created = {}
         for creation_id, (data, email) in prepared.items():
             try:

@@ -29,7 +29,7 @@ class EmailSetter:
         self._call = call
         self._writer = call.writer
         self._limits = call.context.limits
-        self._mailboxes = frozenset(self._writer.records("Mailbox"))
+        self._mailboxes = frozenset(self._writer.mailbox_counts())  # the cheapest way to all ids
         touched = [*(call.arguments["update"] or ()), *(call.arguments["destroy"] or ())]
         self._rows: dict[str, EmailRow] = self._writer.emails(touched)
 
