@@ -20,6 +20,11 @@ class SendingRates:
         self._messages = _hourly(settings.user_messages_per_hour, clock)
         self._recipients = _hourly(settings.user_recipients_per_hour, clock)
 
+    @property
+    def is_limited(self) -> bool:
+        """Is there a limit?"""
+        return bool(self._messages or self._recipients)
+
     def take(self, user: str, recipients: int) -> str | None:
         """Count a message of a user; or why it may not be sent now, for the user to read."""
         messages, all_recipients = self._messages, self._recipients

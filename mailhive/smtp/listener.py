@@ -24,13 +24,14 @@ from mailhive.smtp.judging.check import JudgeCheck
 from mailhive.smtp.judging.client import Clients
 from mailhive.smtp.judging.judge import Judge
 from mailhive.smtp.judging.lookups import Lookups
+from mailhive.smtp.lmtp import LmtpSession
 from mailhive.smtp.milter.check import Milter
 from mailhive.smtp.pause import GreetingPause
 from mailhive.smtp.policy import LmtpSettings, MxSettings, SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
 from mailhive.smtp.rates import NetworkRates, UserRates
 from mailhive.smtp.replies import SmtpReply
-from mailhive.smtp.session import LmtpSession, Session
+from mailhive.smtp.session import Session
 from mailhive.smtp.submission import SubmissionSession
 from mailhive.smtp.wire import Profile
 
@@ -225,7 +226,9 @@ class SubmissionListener:
             turns=DeferredSemaphore(SUBMITTED_AT_ONCE),
             save_sent=listener.settings.save_sent,
         )
-        checks = [partial(UserRates, services.sending)]
+        checks: list[CheckFactory] = []
+        if services.sending.is_limited:
+            checks.append(partial(UserRates, services.sending))
         return SmtpFactory(_server(name, listener, services, reactor, profile, session, checks))
 
 

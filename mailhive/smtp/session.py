@@ -4,14 +4,10 @@ A message goes straight into a blob writer, behind its trace header.  After its
 end the blob is made durable, then handed to delivery, and only then answered.
 Where a check reads messages (`smtp/checks.py`), it first waits in a spool for it.
 
-**One reply for all recipients** (RFC 5321 §4.2.5 leaves SMTP no other way):
-250 when every recipient was served; else the first 4yz outcome, which makes the
-client try again for all of them; else the first 5yz.  So nothing is ever lost
-unnoticed; that a recipient served before is not served twice is the delivery's
-business, which knows a message that it already has.  When no recipient was
-served the blob goes again: as its trace header has an id of its own, nobody
-else can refer to it.  A blob whose delivery failed in a way that leaves this
-open is left to the collector of unreferenced blobs.
+What the client is told of several recipients stands in `smtp/outcomes.py`.  When no
+recipient was served the blob goes again: as its trace header has an id of its own, nobody
+else can refer to it.  A blob whose delivery failed in a way that leaves this open is left
+to the collector of unreferenced blobs.
 """
 
 import secrets
@@ -23,7 +19,6 @@ from attrs import evolve
 from twisted.logger import Logger, LogLevel
 
 from mailhive.errors import TemporaryFailure
-from mailhive.mail.delivery import deliver_each
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.scram import ScramLogin
 from mailhive.smtp import replies
@@ -40,11 +35,12 @@ from mailhive.smtp.events import (
     TransactionEnd,
 )
 from mailhive.smtp.exchange import Credentials
+from mailhive.smtp.outcomes import reply_for_all
 from mailhive.smtp.replies import Fault, SmtpReply, peer_error, server_error
 from mailhive.smtp.spool import Spool
 from mailhive.smtp.trace import TraceFilter, address_literal, trace_header
 
-__all__ = ["HOP_LIMIT", "LmtpSession", "Session", "verdict"]
+__all__ = ["HOP_LIMIT", "Answer", "Session"]
 
 #: Received fields that a message may come with: RFC 5321 §6.3 asks for at least 100.
 HOP_LIMIT = 100
@@ -357,7 +353,7 @@ class Session:
                     )
             envelope = evolve(envelope, recipients=named)
             outcomes = tuple(each for each in outcomes if each.recipient in named)
-        return verdict(envelope, outcomes)
+        return reply_for_all(envelope, outcomes)
 
     async def store(self) -> Answer:
         """Take in the message that was written."""
@@ -399,49 +395,3 @@ class Session:
                 blob_id=blob_id,
                 cause=str(error),
             )
-
-
-class LmtpSession(Session):
-    """Tells of each recipient by itself (RFC 2033 §4.2)."""
-
-    async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
-        return await deliver_each(
-            self.delivery,
-            envelope,
-            blob_id,
-            junk=self.is_junk,
-            filtered=self._filtered,
-            found=self._found,
-        )
-
-    def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
-        told = {
-            outcome.recipient: SmtpReply(
-                outcome.code,
-                outcome.enhanced,
-                outcome.text,
-                cause=f"for {outcome.recipient}",
-                whose_fault=Fault.SERVER if outcome.code < 500 else Fault.NOBODY,
-            )
-            for outcome in outcomes
-            if outcome.code != 250
-        }
-        # Those whom a check took off the list have what they are to have.
-        return tuple(told.get(each, replies.MESSAGE_ACCEPTED) for each in self.recipients)
-
-
-def verdict(envelope: Envelope, outcomes: tuple[RecipientOutcome, ...]) -> SmtpReply:
-    """The one reply for all recipients; the module's docstring has the rule."""
-    if len(outcomes) != len(envelope.recipients):
-        return server_error(f"{len(outcomes)} outcomes of {len(envelope.recipients)} recipients")
-    refused = [outcome for outcome in outcomes if outcome.code != 250]
-    if not refused:
-        return replies.MESSAGE_ACCEPTED
-    first = next((outcome for outcome in refused if outcome.code < 500), refused[0])
-    return SmtpReply(
-        first.code,
-        first.enhanced,
-        first.text,
-        cause=f"{len(refused)} of {len(outcomes)} recipients not served, first {first.recipient}",
-        whose_fault=Fault.SERVER if first.code < 500 else Fault.NOBODY,
-    )

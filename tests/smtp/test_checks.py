@@ -12,10 +12,11 @@ from twisted.internet.task import Clock
 from mailhive.errors import TemporaryFailure
 from mailhive.smtp.checks import Check, CheckFactory, HeldMessage, Visit
 from mailhive.smtp.listener import SmtpFactory
+from mailhive.smtp.lmtp import LmtpSession
 from mailhive.smtp.policy import SmtpSettings
 from mailhive.smtp.protocol import Server
 from mailhive.smtp.replies import SmtpReply, peer_error
-from mailhive.smtp.session import LmtpSession, Session
+from mailhive.smtp.session import Session
 from mailhive.smtp.wire import Profile
 
 from .conftest import Bench, make_services
