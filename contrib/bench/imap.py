@@ -1,5 +1,6 @@
 """Fill an account by IMAP, many messages in one APPEND (RFC 3502)."""
 
+import re
 import socket
 
 from corpus import Corpus, Message
@@ -54,10 +55,8 @@ def fill(address: str, user: str, password: str, corpus: Corpus, count: int) -> 
     What is there already is taken for the beginning of the same corpus.
     """
     client = Client(address, user, password)
-    names = {
-        b.rpartition(b'"."')[2].strip(b' "\r\n').rpartition(b'"')[2].decode()
-        for b in client.command(b'LIST "" "*"')
-    }
+    listed = b"".join(client.command(b'LIST "" "*"')).decode()
+    names = re.findall(r'^\* LIST \([^)]*\) \S+ "?([^"\r]*)', listed, re.MULTILINE)
     for folder in FOLDERS:
         if folder not in names:
             client.command(f'CREATE "{folder}"'.encode())

@@ -8,7 +8,8 @@
 #
 # As root. CYRUS_HTTP, CYRUS_IMAP and CYRUS_LMTP are the ports. What differs from Debian's
 # configuration is what JMAP, text search and dates beyond it need: conversations, xapian, and a
-# squatter that follows the changes. Nothing is done to how safe it writes.
+# squatter that follows the changes; it takes many messages at a time, else the first index of a
+# large account would take hours. Nothing is done to how safe it writes.
 set -eu
 
 verb=${1:?start, user, index or stop} dir=${2:?DIRECTORY}
@@ -62,6 +63,7 @@ httptimeout: 30m
 jmap_nonstandard_extensions: on
 jmap_pushpoll: 1s
 search_engine: xapian
+search_batchsize: 8192
 defaultsearchtier: t1
 t1searchpartition-default: $dir/search
 sync_log: on
