@@ -37,6 +37,9 @@ class HeaderFields:
     def __init__(self, header: bytes) -> None:
         self._fields: list[bytes] = _FIELD.findall(header)
 
+    def __len__(self) -> int:
+        return len(self._fields)
+
     def pairs(self) -> Iterable[tuple[bytes, bytes]]:
         """Names and values as they are written behind the colon; lines that are none aside."""
         for each in self._fields:

@@ -32,6 +32,9 @@ _ON_FAILURE = {
     "reject": SmtpReply(550, "5.5.0", "Service unavailable", whose_fault=Fault.SERVER),
     "accept": None,
 }
+#: Fields of a header, of each of which filters are told.
+_MOST_FIELDS = 10_000
+_TOO_MANY_FIELDS = peer_error(552, "5.3.4", "The message has too many header fields")
 _SETTLED = (VerdictKind.ACCEPT, VerdictKind.DISCARD)
 
 
@@ -96,7 +99,10 @@ class MilterCheck(Check):
         return await self._ask(Conversation.data)
 
     async def message(self, message: HeldMessage) -> SmtpReply | None:
-        reply = await self._ask(lambda talk: self._show(talk, message))
+        fields = HeaderFields(message.header)
+        if len(fields) > _MOST_FIELDS:
+            return _TOO_MANY_FIELDS
+        reply = await self._ask(lambda talk: self._show(talk, message, fields))
         if VerdictKind.DISCARD in (self._of_all, self._of_message):
             message.is_discarded = True
         return reply
@@ -156,12 +162,13 @@ class MilterCheck(Check):
             await self._talk.begin()
         return self._talk
 
-    async def _show(self, talk: Conversation, message: HeldMessage) -> Verdict:
+    async def _show(
+        self, talk: Conversation, message: HeldMessage, fields: HeaderFields
+    ) -> Verdict:
         changes = Changes(message, talk.keeps_space, self.milter.most_body)
-        fields = HeaderFields(message.header).pairs()
         verdict: Verdict | None = None
         try:
-            async for said in talk.message(fields, message.spool.body_chunks()):
+            async for said in talk.message(fields.pairs(), message.spool.body_chunks()):
                 if isinstance(said, Verdict):
                     verdict = said
                 else:

@@ -53,7 +53,7 @@ _OLD_PROTOCOL = Protocol(0x7F)
 #: Names of macros that one stage has.
 _MOST_MACROS = 100
 #: Changes of one message, those of its body aside.
-_MOST_CHANGES = 10_000
+_MOST_CHANGES = 1_000
 
 CONTINUE = Verdict(VerdictKind.CONTINUE)
 #: Gives the value of a macro, if there is one.

@@ -268,6 +268,15 @@ async def test_all_else_is_changed(new_listener: New) -> None:
 
 
 @ensureDeferred
+async def test_fields_are_limited(new_listener: New) -> None:
+    owner = Filter()
+    listener = await new_listener(owner)
+    said = OPEN + b"DATA\r\n" + b"a:\r\n" * 10_001 + b"\r\n.\r\n"
+    assert await talk(listener, said) == f"{ENVELOPE} 354 552"
+    assert owner.names().endswith("Data Abort Close")
+
+
+@ensureDeferred
 async def test_who_is_added_must_be_here(new_listener: New) -> None:
     owner = Filter({"EndOfMessage": [AddRecipient("<x@elsewhere.example>"), Continue()]})
     listener = await new_listener(owner)
