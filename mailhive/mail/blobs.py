@@ -1,10 +1,11 @@
 """Blobs as an account sees them: only its own, and slices of them (RFC 8620 §6)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
 
-from mailhive.errors import BlobNotFound
+from mailhive.errors import BlobNotFound, TemporaryFailure
 from mailhive.mime.transfer import apply_slices
 from mailhive.model.blobid import BlobSlice, split_blob_id
 
@@ -81,6 +82,29 @@ class BlobAccess:
         if not await self.mail_store.read(account_id, lambda r: r.has_blob(blob_id, user)):
             raise BlobNotFound(blob_id)
         await self.blob_store.touch(blob_id)
+
+    async def keep_all(self, account_id: str, user: str, blob_ids: Iterable[str]) -> frozenset[str]:
+        """As `keep`, for several at a time; those that there are."""
+        wanted = tuple(dict.fromkeys(blob_ids))
+
+        def has(reader: Any) -> list[str]:
+            return [blob_id for blob_id in wanted if reader.has_blob(blob_id, user)]
+
+        found: list[str] = await self.mail_store.read(account_id, has)
+        touching = [(blob_id, self.blob_store.touch(blob_id)) for blob_id in found]
+        kept = set()
+        failed = None
+        for blob_id, touched in touching:  # all of them, so that no failure is left over
+            try:
+                await touched
+                kept.add(blob_id)
+            except BlobNotFound:
+                pass
+            except TemporaryFailure as error:
+                failed = error
+        if failed is not None:
+            raise failed
+        return frozenset(kept)
 
     async def keep_octets(self, account_id: str, user: str, blob: Blob) -> str:
         """Make the octets of a blob of the account stay; the id of the stored blob they are in.

@@ -1,6 +1,6 @@
 """Email/import (RFC 8621 §4.8)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import evolve
@@ -17,7 +17,6 @@ from mailhive.jmap.types.email.keywords import is_keywords, is_mailbox_ids
 from mailhive.jmap.types.email.store_message import analysed, filed, received_now, stored
 from mailhive.mail.received import last_received_at
 from mailhive.mime.fields import parse_fields
-from mailhive.model.blobid import split_blob_id
 from mailhive.model.email import NewEmail
 from mailhive.model.utcdate import parse_utc_date
 
@@ -43,11 +42,21 @@ async def import_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]
         raise MethodError("requestTooLarge", f"At most {context.limits.set} objects can be set")
     if account.is_read_only:
         raise MethodError("accountReadOnly")
+    wanted: dict[str, dict[str, Any]] = {}
     prepared: dict[str, tuple[dict[str, Any], NewEmail]] = {}
     not_created: dict[str, Any] = {}
     for creation_id, data in values["emails"].items():
         try:
-            prepared[creation_id] = await _prepare(context, account, data)
+            resolved = resolve_object(data, PROPERTIES, context.created_ids)
+            wanted[creation_id], _ = validate_create(resolved, PROPERTIES)
+        except SetError as error:
+            not_created[creation_id] = error.json()
+    kept = await context.blobs.keep_all(
+        account.id, account.user, (whole["blobId"] for whole in wanted.values())
+    )
+    for creation_id, whole in wanted.items():
+        try:
+            prepared[creation_id] = whole, await _prepare(context, account, whole, kept)
         except SetError as error:
             not_created[creation_id] = error.json()
 
@@ -78,22 +87,20 @@ async def import_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]
 
 
 async def _prepare(
-    context: Context, account: Account, data: Mapping[str, Any]
-) -> tuple[dict[str, Any], NewEmail]:
-    resolved = resolve_object(data, PROPERTIES, context.created_ids)
-    whole, _ = validate_create(resolved, PROPERTIES)
-    blob_id = whole["blobId"]
+    context: Context, account: Account, data: Mapping[str, Any], kept: Collection[str]
+) -> NewEmail:
+    blob_id = data["blobId"]
     try:
-        raw = await context.blobs.read(account.id, account.user, blob_id)
-        if split_blob_id(blob_id)[1]:  # a part of another message becomes one by itself
+        if blob_id in kept:
+            raw = await context.blobs.blob_store.read(blob_id)
+        else:  # a part of another message becomes one by itself
+            raw = await context.blobs.read(account.id, account.user, blob_id)
             blob_id = await stored(context, raw)
-        else:
-            await context.blobs.keep(account.id, account.user, blob_id)
     except BlobNotFound:
         raise invalid_properties(["blobId"]) from None
     email = await analysed(context, raw, blob_id, received_now(context))
     if not parse_fields(email.headers):
         raise SetError("invalidEmail", "The blob has no header fields")
-    if whole["receivedAt"] is not None:
-        return whole, evolve(email, received_at=parse_utc_date(whole["receivedAt"]))
-    return whole, evolve(email, received_at=last_received_at(email.headers) or email.received_at)
+    if data["receivedAt"] is not None:
+        return evolve(email, received_at=parse_utc_date(data["receivedAt"]))
+    return evolve(email, received_at=last_received_at(email.headers) or email.received_at)
