@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 from attrs import evolve, frozen
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 
 from mailhive.auth.scram import ScramPasswords
 from mailhive.auth.throttle import Throttle
-from mailhive.auth.tickets import Tickets
+from mailhive.auth.tickets import SharedTickets, Tickets
 from mailhive.auth.tokens import TokenKey
 from mailhive.auth.users import Users
 from mailhive.config.load import LoadedConfig, load
@@ -31,6 +32,7 @@ from mailhive.errors import TemporaryFailure
 from mailhive.fetch.client import Fetcher
 from mailhive.fetch.guard import Guard
 from mailhive.jmap.api import JmapApi
+from mailhive.jmap.elsewhere import Elsewhere
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.types.submission.expiry import SubmissionExpiry
@@ -50,11 +52,14 @@ from mailhive.mime.charset import Charsets
 from mailhive.model.networks import Networks
 from mailhive.names import name_resolver
 from mailhive.push.hub import PushHub
+from mailhive.push.remote import ServerKey
 from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.queue.delivered import DeliveryReports
 from mailhive.queue.ledger import FILE as OUTBOX_FILE
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
+from mailhive.queue.remote import Desk as OutboxDesk
+from mailhive.queue.remote import RemoteOutbox
 from mailhive.queue.reports import Reporter
 from mailhive.registry import provider
 from mailhive.reload import Reloads
@@ -68,8 +73,18 @@ from mailhive.smtp.relay.signing import Signer, read_keys
 from mailhive.smtp.relay.transport import RelayTransport
 from mailhive.sockets import open_sockets
 from mailhive.systemd import notify
+from mailhive.workers.supervisor import Supervisor
 
-__all__ = ["BuildContext", "Listener", "Services", "build", "limits_of", "report_failure"]
+__all__ = [
+    "BuildContext",
+    "Listener",
+    "Services",
+    "build",
+    "build_worker",
+    "limits_of",
+    "report_failure",
+    "supervise",
+]
 
 _log = Logger()
 
@@ -82,7 +97,7 @@ class BuildContext:
     thread and returns its Deferred.  The others are there for authentication
     strategies only: the `IDirectory`, an `auth.users.Users` of it, the `Throttle` that
     all logins share, the `TokenKey` of our own tokens, the trusted proxies, and a
-    `fetch.Fetcher`.
+    `fetch.Fetcher`.  `peers` are an `IPeers` where the daemon has several processes.
     """
 
     reactor: Any
@@ -95,6 +110,7 @@ class BuildContext:
     token_key: TokenKey | None = None
     trusted_proxies: Networks | None = None
     fetcher: Any = None
+    peers: Any = None
 
 
 @frozen
@@ -168,20 +184,50 @@ def build(config: LoadedConfig, reactor: Any) -> Daemon:
 
     `ListenError` tells of every address that cannot be had.
     """
-    settings = config.settings
-    offload = Offload(reactor)
-    reloads = Reloads(settings, partial(load, config.path), offload, notify)
-    daemon = Daemon(settings.server.data_dir, reactor, reloads.reload)
-    services = _services(settings, reactor, daemon.providers, offload, reloads)
-    wanted = {
+    return build_worker(config, reactor, lambda: _listening(config.settings, reactor))
+
+
+def supervise(config: LoadedConfig, reactor: Any) -> Supervisor:
+    """What starts several processes instead, with their addresses bound."""
+    return Supervisor(config, _listening(config.settings, reactor), reactor, notify)
+
+
+def _listening(settings: Settings, reactor: Any) -> dict[str, list[socket]]:
+    """The sockets of each listener that is to run, bound; `ListenError`."""
+    binds = {name: listener.bind for name, listener in _wanted(settings).items()}
+    return open_sockets(binds, reactor)
+
+
+def _wanted(settings: Settings) -> dict[str, ListenerSettings]:
+    return {
         name: listener
         for name, listener in settings.server.listener.items()
         if settings.jmap.enabled or listener.protocol != "jmap"
     }
+
+
+def build_worker(
+    config: LoadedConfig,
+    reactor: Any,
+    open_them: Callable[[], dict[str, list[socket]]],
+    peers: Any = None,
+) -> Daemon:
+    """What one process does, of several if it has `peers` (`IPeers`).
+
+    `open_them()` gives the sockets, once nothing else can go wrong.
+    """
+    settings = config.settings
+    offload = Offload(reactor)
+    reloads = Reloads(settings, partial(load, config.path), offload, notify)
+    daemon = Daemon(settings.server.data_dir, reactor, reloads.reload)
+    if peers is not None:
+        peers.setServiceParent(daemon.providers)
+    services = _services(settings, reactor, daemon.providers, offload, reloads, peers)
+    wanted = _wanted(settings)
     factories = {
         name: _factory(name, listener, services, reactor) for name, listener in wanted.items()
     }
-    sockets = open_sockets({name: listener.bind for name, listener in wanted.items()}, reactor)
+    sockets = open_them()
     for name, listener in wanted.items():
         ListenerService(
             name, listener.protocol, sockets[name], factories[name], reactor
@@ -190,15 +236,24 @@ def build(config: LoadedConfig, reactor: Any) -> Daemon:
 
 
 def _services(
-    settings: Settings, reactor: Any, parent: MultiService, offload: Offload, reloads: Reloads
+    settings: Settings,
+    reactor: Any,
+    parent: MultiService,
+    offload: Offload,
+    reloads: Reloads,
+    peers: Any,
 ) -> Services:
-    context = BuildContext(reactor, settings.server.data_dir, offload)
+    is_office = peers is None or peers.is_office
+    context = BuildContext(reactor, settings.server.data_dir, offload, peers=peers)
     blobs = _build(settings.blob[settings.storage.blob], context)
     mail_store = _build(settings.store[settings.storage.mail], context)
     directory_service = DirectoryService(settings, partial(_build, context=context), reactor)
     reloads.add(directory_service.prepare, "directory", "domain", "jmap.directory")
     directory = directory_service.directories
     throttle = Throttle(reactor.seconds)
+    if peers is not None:
+        throttle.tell = partial(peers.tell, "throttle")
+        peers.serve("throttle", lambda _, *heard: throttle.hear(*heard))
     token_key = TokenKey.of(settings)
     # For URLs that the configuration names; somebody waits to be let in.
     fetcher = Fetcher(reactor, timeout=10.0)
@@ -217,13 +272,7 @@ def _services(
     )
     submissions = Submissions(mail_store)
     reporter = Reporter(blobs, settings.server.hostname)
-    outbox = Outbox(
-        settings.server.data_dir / OUTBOX_FILE,
-        submissions,
-        reactor,
-        settings=settings.queue,
-        reporter=reporter,
-    )
+    outbox = _outbox(settings, submissions, reporter, reactor, peers)
     opened = (
         offload,
         blobs,
@@ -236,23 +285,27 @@ def _services(
     )
     for started in opened:
         as_service(started).setServiceParent(parent)
-    Collector(
-        mail_store,
-        blobs,
-        reactor,
-        interval=settings.storage.collect_interval,
-        upload_life=settings.jmap.upload.life,
-        age=settings.storage.collect_age,
-        referrers=(outbox,),
-        expiries=(SubmissionExpiry(mail_store, settings.jmap.submission.life),),
-    ).setServiceParent(parent)
-    MailRemoval(directory, mail_store, reactor).setServiceParent(parent)
+    if is_office:
+        Collector(
+            mail_store,
+            blobs,
+            reactor,
+            interval=settings.storage.collect_interval,
+            upload_life=settings.jmap.upload.life,
+            age=settings.storage.collect_age,
+            referrers=(outbox,),
+            expiries=(SubmissionExpiry(mail_store, settings.jmap.submission.life),),
+        ).setServiceParent(parent)
+        MailRemoval(directory, mail_store, reactor).setServiceParent(parent)
 
     def now() -> int:
         return int(reactor.seconds() * 1000)
 
     limits = limits_of(settings)
     sending = SendingRates(settings.queue, reactor.seconds)
+    if peers is not None:
+        sending.tell = partial(peers.tell, "sending")
+        peers.serve("sending", lambda _, *heard: sending.hear(*heard))
     accounts = Accounts(mail_store)
     registry = Registry.load(settings.jmap.disabled_capabilities)
     observers: list[Callable[[Delivered], None]] = [ReportReader(submissions, blobs)]
@@ -291,14 +344,24 @@ def _services(
         tables=settings.forward,
     )
     reloads.add(lambda changed: delivery.prepare(changed.forward), "forward")
-    outbox.add_transport(LocalTransport(directory, delivery, blobs))
     resolver = name_resolver(settings.server.resolvers, reactor, validate=settings.relay.dane)
-    if settings.relay.enabled:
+    if is_office:
+        outbox.add_transport(LocalTransport(directory, delivery, blobs))
+    if is_office and settings.relay.enabled:
         relay = _relay(settings, blobs, reactor, signer, resolver, parent)
         relay.setServiceParent(parent)
         outbox.add_transport(relay)
     hub = PushHub(mail_store, registry.push_types, reactor)
-    push = _web_push(settings, hub, accounts, directory, reactor, parent)
+    if peers is not None:
+        peers.on_join(
+            lambda worker: hub.look_again(lambda account: bool(peers.owner(account) == worker))
+        )
+    contact = settings.jmap.web_push.contact or f"mailto:postmaster@{settings.server.hostname}"
+    push: Any = ServerKey(settings.server.data_dir, contact)
+    if is_office:
+        push = _web_push(settings, contact, hub, accounts, directory, reactor, parent)
+    else:
+        as_service(push).setServiceParent(parent)
     return Services(
         config=settings,
         hostname=settings.server.hostname,
@@ -319,7 +382,6 @@ def _services(
             blobs=BlobAccess(blob_store=blobs, mail_store=mail_store, offload=offload),
             accounts=accounts,
             directory=directory,
-            delivery=delivery,
             outbox=outbox,
             sending=sending,
             push=push,
@@ -330,10 +392,13 @@ def _services(
             revision=_revision(settings),
             provisioning=settings.jmap.user_provisioning,
             charsets=charsets,
+            elsewhere=None if peers is None else Elsewhere(peers, registry),
         ),
         resolver=resolver,
         hub=hub,
-        tickets=Tickets(reactor.seconds),
+        tickets=Tickets(reactor.seconds)
+        if peers is None
+        else SharedTickets(reactor.seconds, peers, strategies),
         throttle=throttle,
         scram=ScramPasswords(directory, throttle, token_key),
         offload=offload,
@@ -352,8 +417,27 @@ def _greylist(settings: Settings, reactor: Any, parent: MultiService) -> Greylis
     return greylist
 
 
+def _outbox(
+    settings: Settings, submissions: Any, reporter: Reporter, reactor: Any, peers: Any
+) -> Any:
+    """The outbox, or the way to that of the office."""
+    if peers is not None and not peers.is_office:
+        return RemoteOutbox(peers)
+    outbox = Outbox(
+        settings.server.data_dir / OUTBOX_FILE,
+        submissions,
+        reactor,
+        settings=settings.queue,
+        reporter=reporter,
+    )
+    if peers is not None:
+        outbox.is_taken_over = OutboxDesk(peers, reactor, outbox).is_taken_over
+    return outbox
+
+
 def _web_push(
     settings: Settings,
+    contact: str,
     hub: PushHub,
     accounts: Accounts,
     directory: Any,
@@ -373,7 +457,7 @@ def _web_push(
         guard=guard,
         accounts=accounts,
         directory=directory,
-        contact=chosen.contact or f"mailto:postmaster@{settings.server.hostname}",
+        contact=contact,
         reactor=reactor,
     )
     as_service(fetcher).setServiceParent(parent)

@@ -150,6 +150,8 @@ class Daemon(MultiService):
         self.reactor = reactor
         self._reload = reload
         self._hangup: Any = None  # what SIGHUP did before
+        #: What to wait for between the end of the listeners and that of the providers.
+        self.drained: Callable[[], Any] = _nothing
         self.providers = MultiService()
         self.listeners = MultiService()
         self.providers.setServiceParent(self)
@@ -166,6 +168,10 @@ class Daemon(MultiService):
             raise StartError(f"server.data-dir: cannot use {where}: {error.strerror}") from error
         self.reactor.callWhenRunning(self._ready)
 
+    def reload(self) -> Deferred[Any]:
+        """Take over a changed configuration; fires when that is done or refused."""
+        return maybeDeferred(self._reload or _nothing)
+
     def _ready(self) -> None:
         reload, reactor = self._reload, self.reactor
         if reload is not None:
@@ -181,6 +187,7 @@ class Daemon(MultiService):
             signal(SIGHUP, self._hangup)
             self._hangup = None
         yield self.listeners.stopService()
+        yield maybeDeferred(self.drained)
         Service.stopService(self.providers)
         for provider in reversed(self.providers.services):
             try:

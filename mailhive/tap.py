@@ -10,7 +10,7 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from mailhive import __version__
-from mailhive.app import build
+from mailhive.app import build, supervise
 from mailhive.config.load import LoadedConfig, load
 from mailhive.errors import MailhiveError
 from mailhive.logs import json_observer
@@ -46,8 +46,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     """The daemon, bound to its addresses."""
     if reactor is None:
         from twisted.internet import reactor
+    make = build if options.loaded.settings.server.workers == 1 else supervise
     try:
-        daemon = build(options.loaded, reactor)
+        daemon = make(options.loaded, reactor)
     except MailhiveError as error:
         raise SystemExit(f"mailhive: {error}") from None
     for warning in options.loaded.warnings:

@@ -45,6 +45,7 @@ start_mailhive() {
 [server]
 hostname = "localhost"
 data-dir = "data"
+workers = ${WORKERS:-1}
 
 [server.listener."jmap"]
 bind = "127.0.0.1:$port"

@@ -14,7 +14,8 @@
 #   --report FILE       keep the suite's JSON report
 #
 # The exit status is 0 if nothing failed but what expected-failures.txt lists.
-# TWISTD names the twistd to use, if it is neither in .venv nor on the PATH.
+# TWISTD names the twistd to use, if it is neither in .venv nor on the PATH; WORKERS is how
+# many processes it has (1).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
 from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts, Unauthorized
-from mailhive.auth.grant import Grant
+from mailhive.auth.grant import Grant, Shown
 from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.model.principal import Principal
 
@@ -37,7 +37,7 @@ class Chain:
         undecided: MailhiveError | None = None
         challenges: list[str | None] = []
         reasons: list[str] = []
-        for strategy in self._strategies:
+        for number, strategy in enumerate(self._strategies):
             challenge = strategy.challenge
             try:
                 principal: Principal | None = await strategy.authenticate(headers, peer)
@@ -49,16 +49,12 @@ class Chain:
                 undecided = undecided or error
             else:
                 if principal is not None and principal.enabled:
-                    return Grant(principal, _asking(strategy, headers, peer))
+                    return Grant(principal, Shown(number, strategy, headers, peer))
             challenges.append(challenge)
         if reasons and undecided is None:
             why = "; ".join(dict.fromkeys(reasons))
             self._log.info("Token from {peer} refused: {why}", peer=peer, why=why)
         raise undecided or Unauthorized(_distinct(challenges))
-
-
-def _asking(strategy: Any, headers: Any, peer: str) -> Any:
-    return lambda: strategy.authenticate(headers, peer)
 
 
 def _distinct(challenges: Sequence[str | None]) -> tuple[str, ...]:

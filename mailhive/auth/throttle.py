@@ -7,6 +7,9 @@ is counted as that login from that network alone, so that an attacker who tries
 somebody's login elsewhere, or somebody else's from the same office, does not lock
 them out.
 
+Where several processes take logins, each tells the others what came of an attempt, and
+all count alike; only what is being checked at this moment they do not know of each other.
+
 Attempts that are still being checked count as failures, or a burst of them would
 be free; but the same attempt made several times at once, as clients do that send
 several requests, counts once.  Memory is bounded: who was seen longest ago is
@@ -51,6 +54,8 @@ class Throttle:
         self._secret = os.urandom(32)
         self._records: OrderedDict[_Key, _Record] = OrderedDict()
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
+        #: Called with what the `hear` of other processes is to be called with.
+        self.tell: Callable[[tuple[str, str], tuple[_Key, ...], bool], None] = _nobody
 
     def begin(self, login: str | None, password: str, peer: str) -> "Attempt":
         """An attempt that may be looked at, and must be ended; else `TooManyAttempts`.
@@ -71,23 +76,42 @@ class Throttle:
 
     def end(self, attempt: "Attempt", right: bool | None) -> None:
         """Count an attempt: was it right, or None if nobody can tell?"""
-        now = self._clock()
+        counted = []
         for key in attempt.keys:
             record = self._record(key)
             record.pending[attempt.guess] -= 1
-            last = record.pending[attempt.guess] <= 0
-            if last:
+            if record.pending[attempt.guess] <= 0:
                 del record.pending[attempt.guess]
-            if right is False and last:
+                counted.append(key)
+        self._count(attempt.who, attempt.keys, tuple(counted), right)
+        if right is not None:
+            self.tell(attempt.who, attempt.keys if right else tuple(counted), right)
+
+    def hear(self, who: tuple[str, str], keys: tuple[_Key, ...], right: bool) -> None:
+        """Count an attempt that another process has looked at."""
+        self._count(who, keys, keys, right)
+
+    def _count(
+        self,
+        who: tuple[str, str],
+        keys: tuple[_Key, ...],
+        failed: tuple[_Key, ...],
+        right: bool | None,
+    ) -> None:
+        """`failed` are the keys of `keys` at which a failure counts."""
+        now = self._clock()
+        for key in keys:
+            record = self._record(key)
+            if right is False and key in failed:
                 record.failures = 1 + (record.failures if self._counts(record) else 0)
                 record.last = now
             elif right and key[0] != "network":
                 record.failures = 0
             if not record.failures and not record.pending:
                 del self._records[key]
-        if right and attempt.who[0]:
-            self._known[attempt.who] = now
-            self._known.move_to_end(attempt.who)
+        if right and who[0]:
+            self._known[who] = now
+            self._known.move_to_end(who)
             if len(self._known) > self._limit:
                 self._known.popitem(last=False)
 
@@ -120,6 +144,10 @@ class Throttle:
         if len(self._records) > self._limit:
             self._records.popitem(last=False)
         return record
+
+
+def _nobody(*_: object) -> None:
+    """There is no other process."""
 
 
 @define

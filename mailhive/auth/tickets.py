@@ -5,12 +5,14 @@ nothing else.  A ticket is what may stand in such a URL, which proxies log and
 histories keep: it is worth nothing once it was used, or a minute later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from secrets import token_urlsafe
+from typing import Any
 
-from mailhive.auth.grant import Grant
+from mailhive.auth.grant import Grant, Shown
+from mailhive.model.principal import Principal
 
-__all__ = ["LIFE", "Tickets"]
+__all__ = ["LIFE", "SharedTickets", "Tickets"]
 
 #: Seconds for which a ticket can be used.
 LIFE = 60
@@ -37,7 +39,7 @@ class Tickets:
             self._take(next(iter(own)))
         elif len(self._issued) >= OF_ALL:
             self._take(next(iter(self._issued)))
-        ticket = token_urlsafe(32)
+        ticket = self._new()
         self._issued[ticket] = self._now() + LIFE, grant
         self._of.setdefault(name, {})[ticket] = None
         return ticket
@@ -46,6 +48,13 @@ class Tickets:
         """What it was issued for, once; None if there is no such ticket any more."""
         self._expire()
         return self._take(ticket)
+
+    async def redeem_anywhere(self, ticket: str) -> Grant | None:
+        """The same, whatever process has issued it."""
+        return self.redeem(ticket)
+
+    def _new(self) -> str:
+        return token_urlsafe(32)
 
     def _expire(self) -> None:
         now = self._now()
@@ -65,3 +74,40 @@ class Tickets:
         if not own:
             del self._of[grant.principal.name]
         return grant
+
+
+class SharedTickets(Tickets):
+    """Those of one of several processes, `peers` (`IPeers`), which have the same `strategies`.
+
+    A ticket names the process that has issued it, which is asked for it.
+    """
+
+    def __init__(self, now: Callable[[], float], peers: Any, strategies: Sequence[Any]) -> None:
+        super().__init__(now)
+        self._peers = peers
+        self._strategies = strategies
+        peers.serve("tickets.redeem", self._redeem_for)
+
+    async def redeem_anywhere(self, ticket: str) -> Grant | None:
+        """`TemporaryFailure` if the process that has issued it cannot say now."""
+        number, dot, _ = ticket.partition(".")
+        worker = int(number) if dot and number.isdecimal() and len(number) < 4 else -1
+        if worker == self._peers.index:
+            return self.redeem(ticket)
+        if not 0 <= worker < self._peers.count:
+            return None
+        found: tuple[Principal, int, Any, str] | None
+        found = await self._peers.call(worker, "tickets.redeem", ticket)
+        if found is None:
+            return None
+        principal, strategy, headers, peer = found
+        return Grant(principal, Shown(strategy, self._strategies[strategy], headers, peer))
+
+    def _new(self) -> str:
+        return f"{self._peers.index}.{super()._new()}"
+
+    def _redeem_for(self, _: object, ticket: str) -> tuple[Principal, int, Any, str] | None:
+        grant = self.redeem(ticket)
+        if grant is None or not isinstance(grant.ask, Shown):
+            return None
+        return grant.principal, grant.ask.number, grant.ask.headers, grant.ask.peer

@@ -25,7 +25,8 @@ from mailhive.blobs.files import OpenPack, OpenPacks, read_file
 from mailhive.blobs.holds import Holds
 from mailhive.blobs.index import OWN_FILE, IndexReader, Location
 from mailhive.blobs.names import digest_of, id_of
-from mailhive.blobs.spool import Spool
+from mailhive.blobs.remote import Desk, Remote
+from mailhive.blobs.spool import Spool, SpoolDirectory
 from mailhive.blobs.worker import Worker
 from mailhive.blobs.writer import FsBlobWriter
 from mailhive.config.units import Size, format_size
@@ -74,7 +75,8 @@ class FsBlobStore(Service):
     """A blob store in the directory `root`; open from `startService` to `stopService`.
 
     `offload(function, *arguments)` runs something in a thread of the pool and
-    returns its Deferred.
+    returns its Deferred.  Of several processes, `peers` (`IPeers`), the office changes
+    the store for all.
     """
 
     log = Logger()
@@ -87,33 +89,63 @@ class FsBlobStore(Service):
         *,
         pack_size: int = 256_000_000,
         largest_packed: int = 1_000_000,
+        peers: Any = None,
     ):
         self._root = root
         self._reactor = reactor
         self._offload = offload
         self._pack_size = pack_size
         self._largest_packed = largest_packed
-        self._engine: Engine | None = None
         self._index: IndexReader | None = None
-        self._worker: Worker | None = None
+        self._index_path = root / "index.sqlite"
+        self._spools = SpoolDirectory(root / "files", root / "tmp")
+        self._worker: Worker | Remote | None = None
         self._packs = OpenPacks(root / "packs")
         self._syncs: set[Deferred[None]] = set()
         self._holds = Holds(reactor.seconds)
+        self._peers = peers
+        if peers is not None and peers.is_office:
+            Desk(peers, reactor, self._holds, self._submit)
+        elif peers is not None:
+            peers.serve("blobs.pack_removed", lambda _, number: self._packs.forget(number))
+            peers.on_join(self._joined)
 
     def startService(self) -> None:
         """Open the store; `BlobStoreUnusable` says why it cannot be."""
         try:
-            engine = Engine(self._root, self._pack_size)
-            try:
-                self._index = IndexReader(engine.index_path)
-            except apsw.Error:
-                engine.close()
-                raise
+            if self._peers is None or self._peers.is_office:
+                self._open_engine()
+            else:
+                self._spools.join()
+                self._index = IndexReader(self._index_path)
+                self._worker = Remote(self._peers, self._offload, self._holds, self._spools)
         except DISK_ERRORS as error:
             raise BlobStoreUnusable(f"cannot open the blobs in {self._root}: {error}") from error
-        self._engine = engine
-        self._worker = Worker(engine, self._reactor, self._packs.forget)
         super().startService()
+
+    def _open_engine(self) -> None:
+        engine = Engine(self._root, self._pack_size)
+        try:
+            self._index = IndexReader(self._index_path)
+        except apsw.Error:
+            engine.close()
+            raise
+        self._spools = engine.spools
+        self._worker = Worker(engine, self._reactor, self._pack_removed)
+
+    def _pack_removed(self, number: int) -> None:
+        self._packs.forget(number)
+        if self._peers is not None:
+            self._peers.tell("blobs.pack_removed", number)
+
+    def _joined(self, worker: int) -> None:
+        """Another office may have made the index again, and removed packs unheard."""
+        if worker == 0 and self._index is not None:
+            self._packs.close()
+            self._index.close()
+            self._index = IndexReader(self._index_path)
+            if isinstance(self._worker, Remote):
+                self._worker.tell_of_holds()
 
     def stopService(self) -> Deferred[None]:
         """Finish what was begun; the Deferred fires when the store is closed."""
@@ -124,22 +156,22 @@ class FsBlobStore(Service):
         synced = DeferredList(list(self._syncs))
         return synced.addCallback(self._stop_worker, self._worker).addCallback(self._close)
 
-    def _stop_worker(self, _: object, worker: Worker) -> Deferred[None]:
+    def _stop_worker(self, _: object, worker: Worker | Remote) -> Deferred[None]:
         return worker.stop()
 
     def _close(self, _: object) -> None:
         if self._index is not None:
             self._index.close()
         self._packs.close()
-        self._engine = self._index = self._worker = None
+        self._index = self._worker = None
 
     # IBlobStore
 
     def open_writer(self) -> FsBlobWriter:
-        if self._engine is None or not self.running:
+        if self._worker is None or not self.running:
             raise _closed()
         return FsBlobWriter(
-            self._engine.spools,
+            self._spools,
             self._largest_packed,
             self._reactor.seconds,
             self._sync,
@@ -174,6 +206,8 @@ class FsBlobStore(Service):
             return fail(error)
 
     def hold(self) -> AbstractContextManager[None]:
+        if isinstance(self._worker, Remote):
+            return self._worker.hold()
         return self._holds.hold()
 
     def horizon(self, age: float) -> float:
@@ -193,10 +227,11 @@ class FsBlobStore(Service):
     def older_than(
         self, timestamp: float, after: str = "", limit: int = 1000
     ) -> Deferred[list[str]]:
-        if self._index is None or self._engine is None:
+        if self._index is None:
             return fail(_closed())
-        path = self._engine.index_path
-        found = self._offload(_older_than, path, timestamp, digest_of(after) or b"", limit)
+        found = self._offload(
+            _older_than, self._index_path, timestamp, digest_of(after) or b"", limit
+        )
         return found.addErrback(_not_read, "index")
 
     # Reactor thread
@@ -212,7 +247,7 @@ class FsBlobStore(Service):
                 "The index of the blobs cannot be read: {error}; "
                 "it is made again at the start when {path} was deleted",
                 error=str(error),
-                path=str(self._root / "index.sqlite"),
+                path=str(self._index_path),
             )
             raise TemporaryFailure("the index of the blobs cannot be read") from error
         if location is None:
@@ -290,6 +325,7 @@ def build(settings: FsSettings, context: Any) -> FsBlobStore:
         context.offload,
         pack_size=settings.pack_size,
         largest_packed=settings.largest_packed,
+        peers=context.peers,
     )
 
 

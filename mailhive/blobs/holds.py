@@ -10,8 +10,10 @@ collector deletes the blob with a horizon h.  Then t < h, so the hold was over w
 the horizon was taken, and the reference durable before the collector looked: it
 saw it.  Or the deletion came before the touch, which then found no blob.
 
-The age that a horizon leaves is for holds in other processes, which this one
-cannot see: an age longer than any of them lasts makes up for that.
+Another worker of the daemon tells when its oldest hold began along with everything
+that it commits or touches, in one message (`remote`).  The time t is then that at which
+the message came, so a horizon that was taken before it is before t, and one that is
+taken after it knows of the hold.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +30,7 @@ class Holds:
 
     clock: Callable[[], float]
     _begun: dict[object, float] = field(factory=dict)
+    _elsewhere: dict[object, float] = field(factory=dict)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -39,7 +42,19 @@ class Holds:
         finally:
             del self._begun[token]
 
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest of this process has begun; None if there is none."""
+        return min(self._begun.values(), default=None)
+
+    def note(self, process: object, oldest: float | None) -> None:
+        """Say when the oldest hold of another process has begun."""
+        if oldest is None:
+            self._elsewhere.pop(process, None)
+        else:
+            self._elsewhere[process] = oldest
+
     def horizon(self, age: float) -> float:
         """As `IBlobStore` has it."""
         now = self.clock()
-        return min((now - age, *self._begun.values()))
+        return min((now - age, *self._begun.values(), *self._elsewhere.values()))

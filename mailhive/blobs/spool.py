@@ -25,20 +25,36 @@ class SpoolDirectory:
         self._target.mkdir(mode=0o700, exist_ok=True)
         self._fallback.mkdir(mode=0o700, exist_ok=True)
         for leftover in self._fallback.iterdir():
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
+        self.join()
+
+    def join(self) -> None:
+        """See what the file system can do, where another process has opened them."""
         self._unnamed = self._can_be_unnamed()
 
     def new(self) -> "Spool":
         """An empty spool.  OSError if there can be none."""
         if self._unnamed:
             return Spool(os.open(self._target, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        path = self._fallback / secrets.token_hex(16)
+        path = self._name()
         return Spool(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path)
+
+    def hand_over(self, spool: "Spool") -> Path:
+        """Give a spool a name by which another process can `take` it; OSError."""
+        return spool.hand_over(self._name())
+
+    @staticmethod
+    def take(path: Path) -> "Spool":
+        """The spool that another process has handed over; OSError."""
+        return Spool(os.open(path, os.O_RDWR | os.O_CLOEXEC), path)
+
+    def _name(self) -> Path:
+        return self._fallback / secrets.token_hex(16)
 
     def _can_be_unnamed(self) -> bool:
         if not hasattr(os, "O_TMPFILE"):
             return False
-        probe = self._fallback / "probe"
+        probe = self._name()
         try:
             spool = Spool(os.open(self._target, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
             try:
@@ -91,6 +107,14 @@ class Spool:
         except FileExistsError:
             return False
         return True
+
+    def hand_over(self, path: Path) -> Path:
+        """Leave its file to somebody else, by the name that it has, or else by `path`."""
+        if self._path is None:
+            self.link(path)
+            return path
+        path, self._path = self._path, None
+        return path
 
     def close(self) -> None:
         """Let go of it; what was not linked is gone.  Idempotent."""

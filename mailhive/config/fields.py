@@ -14,6 +14,7 @@ __all__ = [
     "FilePath",
     "HttpHeader",
     "Location",
+    "WorkerCount",
     "absolute_url",
     "at_least",
     "client_url",
@@ -32,6 +33,8 @@ __all__ = [
 
 #: A path that the configuration gives relative to its own file; absolute once read.
 FilePath = NewType("FilePath", Path)
+#: A number of processes.
+WorkerCount = NewType("WorkerCount", int)
 #: A URL, or such a path as text.
 Location = NewType("Location", str)
 

@@ -16,7 +16,7 @@ import attrs
 from mailhive.config.delivery import DeliverySettings
 from mailhive.config.dkim import DkimSettings
 from mailhive.config.endpoints import Inherited, SocketAddress
-from mailhive.config.fields import FilePath, HttpHeader, Location
+from mailhive.config.fields import FilePath, HttpHeader, Location, WorkerCount
 from mailhive.config.forward import ForwardSettings
 from mailhive.config.greylist import GreylistSettings
 from mailhive.config.jmap import JmapSettings
@@ -73,6 +73,7 @@ _TYPES = {
     HttpHeader: "`Name: Value`",
     SocketAddress | Inherited: "address",
     Networks: "list of networks",
+    WorkerCount: "number, or `auto`",
 }
 
 

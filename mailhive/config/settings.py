@@ -26,7 +26,15 @@ from attrs import field, frozen
 from mailhive.config import forward
 from mailhive.config.delivery import DeliverySettings
 from mailhive.config.dkim import DkimSettings
-from mailhive.config.fields import FilePath, doc, host_name, lasts, machine_name, name_servers
+from mailhive.config.fields import (
+    FilePath,
+    WorkerCount,
+    doc,
+    host_name,
+    lasts,
+    machine_name,
+    name_servers,
+)
 from mailhive.config.forward import ForwardSettings
 from mailhive.config.greylist import GreylistSettings
 from mailhive.config.jmap import JmapSettings
@@ -77,6 +85,15 @@ class ServerSettings:
         metadata=doc(
             "Where everything is kept that is not configured elsewhere. It is made if it does "
             "not exist, readable by its owner only."
+        ),
+    )
+    workers: WorkerCount = field(
+        default=WorkerCount(1),
+        metadata=doc(
+            "How many processes serve connections; `auto` is one for each processor. With 2 or "
+            "more, `twistd` starts them and starts another in place of one that ends. Each counts "
+            "for itself what is limited at a time: connections, requests of a user, files that "
+            "are open. See [architecture](architecture.md#workers)."
         ),
     )
     resolvers: tuple[str, ...] = field(

@@ -11,12 +11,12 @@ import attrs
 import cattrs
 
 from mailhive.config.endpoints import Inherited, SocketAddress, parse_bind
-from mailhive.config.fields import FilePath, HttpHeader, Location, location
+from mailhive.config.fields import FilePath, HttpHeader, Location, WorkerCount, location
 from mailhive.config.jmap import JmapSettings
 from mailhive.config.problems import KeyPath
 from mailhive.config.tables import ProviderSettings
 from mailhive.config.units import Duration, Size, parse_duration, parse_size
-from mailhive.config.values import exactly, header, one_of, quoted, table
+from mailhive.config.values import exactly, header, one_of, quoted, table, workers
 from mailhive.model.networks import Network, Networks, parse_network
 from mailhive.registry import ProviderError, is_import_path, provider, provider_names
 
@@ -72,6 +72,7 @@ def converter(base: Path) -> cattrs.Converter:
     )
     conv.register_structure_hook(Location, lambda value, _: location(exactly(value, str), base))
     conv.register_structure_hook(Path, lambda value, _: Path(exactly(value, str)))
+    conv.register_structure_hook(WorkerCount, lambda value, _: workers(value))
     conv.register_structure_hook(HttpHeader, lambda value, _: header(value))
     conv.register_structure_hook_func(
         lambda cls: cls == SocketAddress | Inherited, lambda value, _: parse_bind(value)

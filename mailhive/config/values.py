@@ -4,13 +4,16 @@ Each function takes what tomllib made of the file and raises ValueError with
 "what is wrong; what is allowed".
 """
 
+import os
 import re
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from mailhive.config.fields import HttpHeader
+from mailhive.config.fields import HttpHeader, WorkerCount
 
-__all__ = ["exactly", "header", "one_of", "quoted", "table"]
+__all__ = ["exactly", "header", "one_of", "quoted", "table", "workers"]
+
+_MOST_WORKERS = 64
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 §5.6.2
 _CONTENT = re.compile(r"[!-~\x80-\xff]([\t -~\x80-\xff]*[!-~\x80-\xff])?")  # RFC 9110 §5.5
@@ -82,6 +85,15 @@ def header(value: Any) -> HttpHeader:
             "is allowed"
         )
     return HttpHeader(name, content)
+
+
+def workers(value: Any) -> WorkerCount:
+    """A number of processes; `"auto"` is as many as there are processors for this one."""
+    if value == "auto":
+        return WorkerCount(min(len(os.sched_getaffinity(0)), _MOST_WORKERS))
+    if type(value) is not int or not 1 <= value <= _MOST_WORKERS:
+        raise ValueError(f'{quoted([value])} is not allowed; allowed is 1 to 64, or "auto"')
+    return WorkerCount(value)
 
 
 def quoted(values: Iterable[object]) -> str:

@@ -49,7 +49,7 @@ class Gate:
         try:
             grant = None
             if takes_tickets and (ticket := request.query.get("ticket")) is not None:
-                grant = self.tickets.redeem(ticket)
+                grant = await self.tickets.redeem_anywhere(ticket)
                 request.has_ticket = grant is not None
             if grant is None:
                 grant = await self._chain.authenticate(Credentials(request), request.peer)

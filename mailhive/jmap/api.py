@@ -15,10 +15,11 @@ from attrs import define, field, frozen
 from mailhive.errors import BlobNotFound
 from mailhive.jmap.context import Account, Context
 from mailhive.jmap.dispatch import check_request, process
+from mailhive.jmap.elsewhere import Elsewhere
 from mailhive.jmap.envelope import Request, as_request, decode_i_json, encode_json
 from mailhive.jmap.errors import RequestError
 from mailhive.jmap.limits import Limits
-from mailhive.jmap.registry import Registry
+from mailhive.jmap.registry import Followed, Registry
 from mailhive.jmap.session import SessionUrls, session_object, session_state
 from mailhive.jmap.slots import Slots
 from mailhive.mail.blobs import Blob, BlobAccess
@@ -48,6 +49,8 @@ class JmapApi:
 
     `request_slots` and `upload_slots` are for the transports to take.
 
+    With `elsewhere`, other processes make the calls that are theirs to make.
+
     `on_failure(method, exception)` hears of failures that are ours; `revision`
     is a digest of the configuration that session URLs depend on.  With
     `provisioning`, a principal without an account gets one, and so do the groups
@@ -60,7 +63,6 @@ class JmapApi:
     blobs: BlobAccess
     accounts: Accounts
     directory: Any  # IDirectory
-    delivery: Any  # IDelivery
     outbox: Any  # IOutbox
     sending: SendingRates
     push: Any  # IPushSubscriptions
@@ -71,6 +73,7 @@ class JmapApi:
     revision: str = ""
     provisioning: bool = True
     charsets: Charsets = USUAL
+    elsewhere: Elsewhere | None = None
     request_slots: Slots = field(init=False)
     upload_slots: Slots = field(init=False)
     _session_state: Callable[..., str] = field(init=False)
@@ -78,6 +81,8 @@ class JmapApi:
     def __attrs_post_init__(self) -> None:
         self.request_slots = Slots(self.limits.concurrent_requests, "maxConcurrentRequests")
         self.upload_slots = Slots(self.limits.concurrent_uploads, "maxConcurrentUpload")
+        if self.elsewhere is not None:
+            self.elsewhere.peers.serve("jmap.call", self._call_for)
         # The same until the configuration changes, or what the principal can reach.
         self._session_state = lru_cache(1024)(
             lambda principal, accounts: session_state(
@@ -104,28 +109,60 @@ class JmapApi:
         """Process a request; `head` has members that its Response object begins with."""
         check_request(request, self.registry, self.limits.calls)
         accounts = await self._accounts(principal)
-        context = Context(
+        context = self._context(
+            principal,
+            accounts,
+            frozenset(request.using),
+            dict(request.created_ids or {}),
+            self.elsewhere,
+        )
+        with self.blobs.blob_store.hold():  # methods refer to blobs
+            response = await process(request, self.registry, context, self.on_failure)
+        response.session_state = self._session_state(principal, tuple(accounts.values()))
+        return JmapReply(response.encode(head), tuple(call[0] for call in request.method_calls))
+
+    def _context(
+        self,
+        principal: Principal,
+        accounts: Mapping[str, Account],
+        using: frozenset[str],
+        created_ids: dict[str, str],
+        elsewhere: Any = None,
+    ) -> Context:
+        return Context(
             principal=principal,
             accounts=accounts,
             limits=self.limits,
             store=self.store,
             blobs=self.blobs,
             directory=self.directory,
-            delivery=self.delivery,
             outbox=self.outbox,
             sending=self.sending,
             push=self.push,
             hostname=self.hostname,
             offload=self.offload,
             now=self.now,
-            using=frozenset(request.using),
+            using=using,
             charsets=self.charsets,
-            created_ids=dict(request.created_ids or {}),
+            created_ids=created_ids,
+            elsewhere=elsewhere,
         )
-        with self.blobs.blob_store.hold():  # methods refer to blobs
-            response = await process(request, self.registry, context, self.on_failure)
-        response.session_state = self._session_state(principal, tuple(accounts.values()))
-        return JmapReply(response.encode(head), tuple(call[0] for call in request.method_calls))
+
+    async def _call_for(
+        self,
+        _: object,
+        principal: Principal,
+        accounts: Mapping[str, Account],
+        using: frozenset[str],
+        created_ids: dict[str, str],
+        name: str,
+        arguments: dict[str, Any],
+    ) -> tuple[dict[str, Any] | Followed, dict[str, str]]:
+        """Make a call of a request that another process has got (`jmap.elsewhere`)."""
+        context = self._context(principal, accounts, using, created_ids)
+        _, method = self.registry.methods[name]
+        with self.blobs.blob_store.hold():
+            return await method(context, arguments), created_ids
 
     async def session(self, principal: Principal, urls: SessionUrls) -> bytes:
         """The JSON text of the principal's Session object."""
@@ -161,13 +198,8 @@ class JmapApi:
         """
         await self.may_upload(principal, account_id)
         now = self.now() / 1000
-        quota = self.limits.upload_quota
-
-        def work(writer: Any) -> None:
-            writer.add_upload(blob_id, media_type, size, now, principal.name)
-            writer.limit_uploads(principal.name, quota)
-
-        await self.store.write(account_id, work)
+        upload = (blob_id, media_type, size, now, principal.name)
+        await self.store.write(account_id, _add_upload, upload, self.limits.upload_quota)
         return encode_json(
             {"accountId": account_id, "blobId": blob_id, "type": media_type, "size": size}
         )
@@ -210,3 +242,8 @@ class JmapApi:
         if self.provisioning:
             return await self.accounts.ensure(owner)
         return await self.accounts.find(owner)
+
+
+def _add_upload(writer: Any, upload: tuple[str, str, int, float, str], quota: int) -> None:
+    writer.add_upload(*upload)
+    writer.limit_uploads(upload[-1], quota)

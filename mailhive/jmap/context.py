@@ -53,7 +53,6 @@ class Context:
     store: Any  # IMailStore
     blobs: BlobAccess
     directory: Any  # IDirectory
-    delivery: Any  # IDelivery
     outbox: Any  # IOutbox
     sending: SendingRates
     push: Any  # IPushSubscriptions
@@ -63,6 +62,7 @@ class Context:
     using: frozenset[str] = frozenset()
     charsets: Charsets = USUAL
     created_ids: dict[str, str] = field(factory=dict)
+    elsewhere: Any = None  # jmap.elsewhere.Elsewhere, where there are several processes
     emails: Budget = field(factory=lambda: Budget(MAX_EMAILS, "The Emails of this request"))
 
     def account(self, arguments: Mapping[str, Any], name: str = "accountId") -> Account:

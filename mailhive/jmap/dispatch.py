@@ -101,4 +101,10 @@ async def _call(
         if capability.uri not in context.using:
             raise MethodError("unknownMethod")
         arguments = resolve_references(arguments, previous, budget)
+    if context.elsewhere is not None:
+        worker = context.elsewhere.place(name, arguments, context.accounts)
+        if worker is not None:
+            result: dict[str, Any] | Followed
+            result = await context.elsewhere.call(worker, context, name, arguments)
+            return result
     return await method(context, arguments)

@@ -70,6 +70,8 @@ class DataType:
     """A datatype: its properties, and its methods by full name (`Mailbox/get`).
 
     `push_only` are types without methods whose states are pushed beside its own.
+    Objects that are `kept_once` belong to no account: of several processes, one keeps
+    them and makes all calls.
     """
 
     name: str
@@ -77,6 +79,7 @@ class DataType:
     properties: Mapping[str, Property] = field(factory=dict)
     methods: Mapping[str, Method] = field(factory=dict)
     push_only: tuple[str, ...] = ()
+    kept_once: bool = False
 
 
 @frozen

@@ -155,9 +155,7 @@ class Collector(Service):
             try:
                 oldest = await self.store.read(account_id, lambda reader: reader.oldest_upload())
                 if oldest is not None and oldest < before:
-                    forgotten += len(
-                        await self.store.write(account_id, lambda w: w.expire_uploads(before))
-                    )
+                    forgotten += len(await self.store.write(account_id, _expire_uploads, before))
             except NotFound:  # deleted meanwhile
                 continue
             await self._sleep(self.pause)
@@ -242,3 +240,8 @@ class Collector(Service):
         except BlobNotFound:
             return 0
         return size
+
+
+def _expire_uploads(writer: Any, before: float) -> Sequence[str]:
+    expired: Sequence[str] = writer.expire_uploads(before)
+    return expired

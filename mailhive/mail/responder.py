@@ -89,14 +89,8 @@ class VacationResponder:
         if raw is None:
             return
         until = now + int(self.period * 1000)
-
-        def is_new(writer: Any) -> bool:
-            is_new: bool = writer.remember(
-                "vacation", vacation.note(sender), now, until, _MOST_SENDERS
-            )
-            return is_new
-
-        if not await self.store.write(delivered.account_id, is_new):
+        note = vacation.note(sender)
+        if not await self.store.write(delivered.account_id, _is_new, note, now, until):
             return
         writer = self.blobs.open_writer()
         writer.write(raw)
@@ -121,6 +115,11 @@ def _parameters(delivered: Delivered) -> dict[str, str | None]:
 def _vacation(reader: Any) -> Vacation | None:
     found = reader.records(VACATION, [SINGLETON])
     return Vacation.of(found[SINGLETON].data) if found else None
+
+
+def _is_new(writer: Any, note: str, now: int, until: int) -> bool:
+    is_new: bool = writer.remember("vacation", note, now, until, _MOST_SENDERS)
+    return is_new
 
 
 def _message(delivered: Delivered, vacation: Vacation, host: str, now: int) -> bytes | None:

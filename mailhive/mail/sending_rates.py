@@ -14,11 +14,14 @@ class SendingRates:
     """Counts what users submit by JMAP and by submission listeners together.
 
     `clock()` is the time in seconds.  What was counted is forgotten with the process.
+    Several processes `tell` each other what they have counted.
     """
 
     def __init__(self, settings: QueueSettings, clock: Callable[[], float]) -> None:
         self._messages = _hourly(settings.user_messages_per_hour, clock)
         self._recipients = _hourly(settings.user_recipients_per_hour, clock)
+        #: Called with what the `hear` of other processes is to be called with.
+        self.tell: Callable[[str, int], None] = _nobody
 
     @property
     def is_limited(self) -> bool:
@@ -34,7 +37,18 @@ class SendingRates:
             return f"You may send to {all_recipients.rate.count} recipients in an hour"
         if messages is not None:
             messages.take(user)
+        self.tell(user, recipients)
         return None
+
+    def hear(self, user: str, recipients: int) -> None:
+        """Count a message that another process has let go."""
+        for buckets, count in ((self._messages, 1), (self._recipients, recipients)):
+            if buckets is not None:
+                buckets.take(user, count)
+
+
+def _nobody(*_: object) -> None:
+    """There is no other process."""
 
 
 def _hourly(count: int | None, clock: Callable[[], float]) -> Buckets | None:

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import define, field
 from twisted.logger import Logger
 
-from mailhive.errors import AccountNotFound
+from mailhive.errors import AccountNotFound, NotFound, TemporaryFailure
 from mailhive.model.changes import StateChange
 from mailhive.push.state import decode_push_state, encode_push_state
 
@@ -73,8 +73,13 @@ class Subscription:
         self._pending = {}
 
     def hear(self, change: StateChange) -> None:
-        """A commit; called by the hub."""
-        self._add(change.account_id, change.changed, max(change.changed.values(), default=0))
+        """A commit; called by the hub.
+
+        That of another process may be heard after its effect was seen.
+        """
+        told = self._told.get(change.account_id, -1)
+        news = {name: state for name, state in change.changed.items() if state > told}
+        self._add(change.account_id, news, max(change.changed.values(), default=0))
         if self._started:
             self._announce()
 
@@ -168,6 +173,13 @@ class PushHub:
         """Go on with other accounts: all of a new one is news, the others where `old` was."""
         old.stop()
         return await self.subscribe(account_ids, old.types, old.push_state, old.wake)
+
+    def look_again(self, concerns: Callable[[str], bool]) -> None:
+        """Commits in some accounts may not have been heard: see what is new there."""
+        for account_id in filter(concerns, list(self._subscriptions)):
+            seen = self._store.read(account_id, _states)
+            seen.addCallback(lambda now, a=account_id: self._committed(StateChange(a, now[1])))
+            seen.addErrback(lambda failure: failure.trap(NotFound, TemporaryFailure) and None)
 
     def announce(self, subscription: Subscription) -> None:
         """Wake a subscriber soon."""

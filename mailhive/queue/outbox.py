@@ -10,7 +10,7 @@ that a start needs no more than to look what is due.
 """
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,8 @@ class Outbox(Service):
         self._next_watch: Any = None  # IDelayedCall
         self._version = 0
         self._looking = self._look_again = False
+        #: Does another process still hold a message that was held at the start?
+        self.is_taken_over: Callable[[str], Awaitable[bool]] | None = None
 
     def add_transport(self, transport: Any) -> None:
         """Offer an `ITransport` what those added before it do not take; before the start."""
@@ -210,7 +212,8 @@ class Outbox(Service):
 
     async def _settle_held(self, message_id: str) -> None:
         await self._claims.hold(message_id)
-        await self._settle(message_id)
+        if self.is_taken_over is None or not await self.is_taken_over(message_id):
+            await self._settle(message_id)
 
     # What operators change
 

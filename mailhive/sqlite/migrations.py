@@ -15,7 +15,7 @@ from attrs import frozen
 from mailhive.errors import MailhiveError
 from mailhive.sqlite.connection import Connection
 
-__all__ = ["Migration", "Schema", "SchemaError", "packaged_schema", "sync_directory"]
+__all__ = ["Migration", "Schema", "SchemaError", "packaged_schema"]
 
 _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -99,16 +99,11 @@ def backup(connection: Connection, target: Path) -> None:
     with part.open("rb") as copy:
         os.fsync(copy.fileno())
     part.replace(target)
-    sync_directory(target.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    directory = os.open(target.parent, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(directory)
     finally:
-        os.close(descriptor)
+        os.close(directory)
 
 
 def packaged_schema(package: str, name: str, application_id: int) -> Schema:

@@ -120,8 +120,11 @@ class Database:
         """
         self._active += 1
         opened: Deferred[None] = Deferred()
-        self._threads.write(self._connect).addBoth(self._opened, opened)
+        self._get_ready().addBoth(self._opened, opened)
         return opened
+
+    def _get_ready(self) -> Deferred[None]:
+        return self._threads.write(self._connect)
 
     def open_blocking(self) -> None:
         """Open the file here and now; for the start of the daemon."""
@@ -221,9 +224,12 @@ class Database:
                 return await self._read_when_free(fn, args)
             except Behind:
                 # More came in meanwhile: nothing gets between in a write.
-                return await self.write(fn, *args)
+                return await self._read_alone(fn, args)
         finally:
             self._finished(1)
+
+    def _read_alone(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> Deferred[Any]:
+        return self.write(fn, *args)
 
     def _read_when_free(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> Deferred[Any]:
         return self._read_slots.run(self._threads.read, self._thread_read, fn, args)

@@ -46,11 +46,8 @@ class SqliteSettings:
     """Keys of a `[store.NAME]` table of type `sqlite`."""
 
     open_accounts: int = field(
-        default=256,
-        metadata={
-            "doc": "How many accounts' files are kept open. Each takes 5 to 8 descriptors and 0.1 "
-            "to 6 MB of memory; to close one and open it again takes longer than a delivery."
-        },
+        default=64,
+        metadata={"doc": "How many accounts' files are kept open; each takes 5 to 8 descriptors."},
     )
     reader_threads: int = field(
         default=4, metadata={"doc": "Threads for reads that no index answers at once."}
@@ -122,19 +119,17 @@ class SqliteMailStore(Service):
         """
         folder = self._data_dir / "accounts"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _take(self._data_dir / "mailstore.lock")
+        self._lock = self._take_lock()
         try:
             self._register.open_blocking()
         except BaseException:
-            os.close(self._lock)
-            self._lock = None
+            self._let_lock_go()
             raise
         self._threads.readers.start()
         self._threads.writers.start()
         self._open = True
         super().startService()
-        for account_id in self._register.doomed():
-            self._remove(account_id).addErrback(self._not_removed, account_id)
+        self._finish_removals()
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -189,11 +184,13 @@ class SqliteMailStore(Service):
             raise TemporaryFailure("The mail store is not open")
         if not self._register.exists(account_id):
             raise AccountNotFound(f"There is no account {account_id}")
-        account = Account(account_id, self._path(account_id), self._files)
-        self._accounts[account_id] = account
+        self._accounts[account_id] = account = self._make_account(account_id)
         account.open().addErrback(self._not_opened, account)
         self._close_surplus()
         return account
+
+    def _make_account(self, account_id: str) -> Account:
+        return Account(account_id, self._path(account_id), self._files)
 
     def _not_opened(self, failure: Failure, account: Account) -> None:
         _log.error(
@@ -227,10 +224,19 @@ class SqliteMailStore(Service):
         if not self._register.exists(account_id):
             return
         await self._register.doom(account_id)
+        await self._let_go(account_id)
+        await self._remove(account_id)
+
+    async def _let_go(self, account_id: str) -> None:
+        """Close the file of an account that is to be removed."""
         account = self._accounts.pop(account_id, None)
         if account is not None:
             await self._close_account(account)
-        await self._remove(account_id)
+
+    def _finish_removals(self) -> None:
+        """Go on with those that the last process had begun."""
+        for account_id in self._register.doomed():
+            self._remove(account_id).addErrback(self._not_removed, account_id)
 
     def _remove(self, account_id: str) -> Deferred[None]:
         removed = self._threads.write(_unlink, self._path(account_id))
@@ -275,20 +281,30 @@ class SqliteMailStore(Service):
         await self._register.close()
         self._threads.readers.stop()
         self._threads.writers.stop()
-        assert self._lock is not None
-        os.close(self._lock)
-        self._lock = None
+        self._let_lock_go()
+
+    def _take_lock(self) -> int | None:
+        return take_lock(self._data_dir)
+
+    def _let_lock_go(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
-def _take(path: Path) -> int:
-    """The descriptor that holds the lock on `path` until it is closed."""
+def take_lock(data_dir: Path, kind: int = fcntl.LOCK_EX) -> int:
+    """A descriptor that keeps other daemons from the data directory until it is closed.
+
+    `DataDirectoryInUse` if one has it already.  With `LOCK_SH` it may be shared.
+    """
+    path = data_dir / "mailstore.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise DataDirectoryInUse(
-            f"{path.parent} is in use by another process; only one may run on a data directory."
+            f"{data_dir} is in use by another process; only one may run on a data directory."
         ) from None
     return descriptor
 
@@ -302,7 +318,11 @@ def _unlink(path: Path) -> None:
 
 def build(settings: SqliteSettings, context: Any) -> SqliteMailStore:
     """Make the store of `context.data_dir`, driven by `context.reactor`."""
-    return SqliteMailStore(settings, context.data_dir, context.reactor)
+    if context.peers is None:
+        return SqliteMailStore(settings, context.data_dir, context.reactor)
+    from mailhive.store.shared import SharedMailStore  # which derives from the one above
+
+    return SharedMailStore(settings, context.data_dir, context.reactor, context.peers)
 
 
 PROVIDER = Provider(settings=SqliteSettings, build=build)

@@ -10,6 +10,7 @@ For tests that need real sockets, and for people who write clients.
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -139,6 +140,19 @@ class DaemonProcess:
         lines = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
+    def workers(self) -> dict[int, int]:
+        """The process ids of the workers that it has at this moment, by number."""
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                status = (path / "status").read_text(encoding="ascii", errors="replace")
+                words = (path / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has ended meanwhile
+            if f"\nPPid:\t{self.pid}\n" in status and b"mailhive.worker" in words:
+                found[int(words[-2])] = int(path.name)
+        return found
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -197,11 +211,14 @@ class DaemonProcess:
         self._process.send_signal(what)
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a crash would."""
+        """End it with SIGKILL, as a crash would, and its workers with it."""
         if self._process is not None:
+            workers = self.workers()
             self._process.kill()
             self._process.wait()
             self._process = None
+            for pid in workers.values():
+                _kill(pid)
 
     def __enter__(self) -> Self:
         self.start()
@@ -236,6 +253,17 @@ class DaemonProcess:
         for table, lines in self.keys.items():
             text = text.replace(f"[{table}]\n", f"[{table}]\n{lines}\n", 1)
         return text + self.extra
+
+
+def _kill(pid: int) -> None:
+    """End a process that is no child of ours, and wait for that."""
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            select.select([descriptor], [], [], 30)
+        finally:
+            os.close(descriptor)
 
 
 def _answers(port: int) -> bool:

@@ -61,7 +61,7 @@ def open_descriptors() -> int:
 async def test_built_from_its_settings(tmp_path):
     from twisted.internet import reactor
 
-    context = SimpleNamespace(reactor=reactor, data_dir=tmp_path, offload=deferToThread)
+    context = SimpleNamespace(reactor=reactor, data_dir=tmp_path, offload=deferToThread, peers=None)
     store = PROVIDER.build(FsSettings(path="mail"), context)
     assert not (tmp_path / "mail").exists()
     store.startService()
@@ -194,7 +194,7 @@ async def test_a_spool_that_cannot_be_written(store, monkeypatch):
     writer = store.open_writer()
     writer.write(bytes(100_000))
     with monkeypatch.context() as patch:
-        patch.setattr(store._engine.spools, "new", refuse)
+        patch.setattr(store._spools, "new", refuse)
         with pytest.raises(TemporaryFailure, match="No space left"):
             writer.write(bytes(100_000))
     with pytest.raises(TemporaryFailure):

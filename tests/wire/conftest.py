@@ -27,7 +27,12 @@ from mailhive.testing.process import DaemonProcess
 class Jmap:
     """A blocking JMAP client of one user, over one connection."""
 
-    def __init__(self, server: DaemonProcess, user: str = "alice") -> None:
+    def __init__(
+        self,
+        server: DaemonProcess,
+        user: str = "alice",
+        connection: http.client.HTTPConnection | None = None,
+    ) -> None:
         pair = f"{user}:{server.users[user]}".encode()
         self.authorization = "Basic " + base64.b64encode(pair).decode()
         context = None
@@ -35,7 +40,7 @@ class Jmap:
             context = ssl.create_default_context(cafile=str(server.tls[0]))
         self._context = context
         self._port = server.http_port
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection = connection
         status, _, body = self.request("GET", server.session_url)
         assert status == 200, body
         self.session: dict[str, Any] = json.loads(body)
@@ -165,8 +170,8 @@ def jmap() -> Iterator[Callable[..., Jmap]]:
     """Make a `Jmap` for a server and a user."""
     made: list[Jmap] = []
 
-    def connect(server: DaemonProcess, user: str = "alice") -> Jmap:
-        made.append(Jmap(server, user))
+    def connect(server: DaemonProcess, user: str = "alice", connection: Any = None) -> Jmap:
+        made.append(Jmap(server, user, connection))
         return made[-1]
 
     yield connect

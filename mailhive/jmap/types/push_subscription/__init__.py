@@ -12,5 +12,6 @@ DATATYPE = DataType(
     name="PushSubscription",
     capability=CORE,
     properties=PROPERTIES,
+    kept_once=True,
     methods={"PushSubscription/get": get, "PushSubscription/set": set_},
 )

@@ -1,0 +1,1 @@
+"""Several processes as one server: how they speak, and who keeps them running."""
