@@ -204,6 +204,7 @@ class World:
             delivery=self.stores.delivery,
             hostname="mail.example.org",
             limits=Limits(),
+            resolver=None,
         )
         factory = SMTP.build(None, None).make_factory("mx", listener, services, reactor)
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
