@@ -79,6 +79,8 @@ async def ask(resolver: Any, name: str, kind: int) -> Answer:
     """The same, with what else is known of it."""
     asked, is_secure = name, True
     for _ in range(_MOST_ALIASES):
+        if not _is_name(asked):
+            return Answer(None, asked, is_secure=False)
         try:
             asking: defer.Deferred[Any] = resolver.query(dns.Query(asked, kind), timeout=_TIMEOUT)
             sections = await asking
@@ -95,6 +97,12 @@ async def ask(resolver: Any, name: str, kind: int) -> Answer:
             return Answer([], asked, is_secure)
         asked = _text(aliases[-1].name)
     return Answer([], asked, is_secure=False)
+
+
+def _is_name(name: str) -> bool:
+    """Can there be such a name (RFC 1035 §2.3.4)?"""
+    labels = name.removesuffix(".").split(".")
+    return len(name) <= 254 and all(0 < len(label) <= 63 for label in labels)
 
 
 class _Vouched(tuple[Any, ...]):

@@ -55,6 +55,9 @@ async def test_what_is_secure(names: NameServer) -> None:
         assert (found, answer.name.lower(), answer.is_secure) == (count, canonical, is_secure), name
     assert not (await ask(resolver, "localhost", dns.A)).is_secure  # from a file
     assert await look_up(resolver, "loop.signed.example", dns.A) == []
+    # What is no name cannot be asked for, and is not there.
+    for name in ("x" * 64 + ".signed.example", "a..example", "a.b." * 64 + "example"):
+        assert await look_up(resolver, name, dns.MX) is None
     with pytest.raises(TemporaryFailure):
         await ask(resolver, "bogus.signed.example", dns.A)
 
