@@ -54,4 +54,7 @@ class Buckets:
     def _after(self, key: Hashable, count: int) -> float:
         """When the bucket is full again once they are taken."""
         now = self.clock()
-        return max(self._full.get(key, now), now) + count * self.rate.seconds / self.rate.count
+        full = self._full.get(key, now)
+        if full > now + self.rate.seconds + _ROUNDING:  # the clock was put back
+            full = self._full[key] = now + self.rate.seconds
+        return max(full, now) + count * self.rate.seconds / self.rate.count

@@ -66,3 +66,14 @@ def test_memory_is_bounded() -> None:
         assert not buckets.take(key)
     assert buckets.wait(3) and buckets.wait(1)
     assert not buckets.wait(0)  # forgotten
+
+
+def test_a_clock_that_is_put_back() -> None:
+    """Nobody waits for longer than a bucket takes to fill."""
+    time = [1e9]
+    buckets = Buckets(Rate(2, 60.0), lambda: time[0])
+    assert buckets.take("a", 2) == 0.0
+    time[0] -= 86_400
+    assert 0 < buckets.take("a") <= 60
+    time[0] += 60
+    assert buckets.take("a") == 0.0
