@@ -3,17 +3,21 @@
 import re
 import secrets
 from collections.abc import Sequence
+from textwrap import wrap
 
 from attrs import frozen
 
 from mailhive.mime.compose import format_date_time
-from mailhive.model.xtext import from_xtext
+from mailhive.model.xtext import from_utf8_xtext, from_xtext
 
 __all__ = ["RecipientReport", "delivery_status_notification"]
 
 _HEADER_END = re.compile(rb"(?<=\n)\r?\n")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _STATUS = re.compile(r"(\d{3}) (\d\.\d{1,3}\.\d{1,3}) ")
+#: Where lines are folded, and words that no line can hold (RFC 5322 §2.1.1).
+_WIDTH = 76
+_LONG_WORD = re.compile(r"\S{200}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 _SUBJECTS = {
@@ -89,7 +93,8 @@ def delivery_status_notification(
     )
     parts = (
         ("text/plain; charset=utf-8", _text(hostname, recipients).encode()),
-        (kinds[0], status.encode()),
+        # RFC 3464 §2.1: of ASCII, whatever servers say.
+        (kinds[0], status.encode(*(() if is_international else ("ascii", "replace")))),
         (kinds[2] if is_full else kinds[1], header),
     )
     pieces = ["\r\n".join(top).encode() + b"\r\n\r\n"]
@@ -111,8 +116,21 @@ def _text(hostname: str, recipients: Sequence[RecipientReport]) -> str:
         if told:
             lines += ["", words]
         for report in told:
-            lines += ["", f"  <{report.address}>", f"    {_said(report)}"]
+            lines += ["", f"  <{report.address}>", *_wrapped(_said(report), "    ", "    ")]
     return "\r\n".join(lines) + "\r\n"
+
+
+def _wrapped(text: str, first: str, others: str) -> list[str]:
+    """Its lines; `first` and `others` go before the first one and those that follow."""
+    text = _LONG_WORD.sub(r"\g<0> ", text)
+    return wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _said(report: RecipientReport) -> str:
@@ -137,7 +155,11 @@ def _status(
         fields = []
         if report.original:  # RFC 3461 §4.2: type;address
             kind, _, address = report.original.partition(";")
-            fields.append(f"Original-Recipient: {_clean(kind)};{_clean(from_xtext(address))}")
+            if kind.lower() != "utf-8":
+                address = from_xtext(address)
+            elif is_international:  # RFC 6533 §4: in ASCII else, as it came
+                address = from_utf8_xtext(address)
+            fields.append(f"Original-Recipient: {_clean(kind)};{_clean(address)}")
         kind = "utf-8" if is_international else "rfc822"
         match = _STATUS.match(report.reply)
         fields += [
@@ -147,7 +169,7 @@ def _status(
         ]
         if report.host:
             fields.append(f"Remote-MTA: dns; {_clean(report.host)}")
-            fields.append(f"Diagnostic-Code: smtp; {_clean(report.reply)}")
+            fields += _wrapped(_clean(report.reply), "Diagnostic-Code: smtp; ", "\t")
         fields.append(f"Last-Attempt-Date: {format_date_time(now)}")
         if report.action == "delayed":
             fields.append(f"Will-Retry-Until: {format_date_time(retry_until)}")

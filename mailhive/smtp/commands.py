@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from mailhive.model.paths import PathError, is_domain, parse_path
+from mailhive.model.xtext import ascii_utf8_xtext
 from mailhive.smtp import replies
 from mailhive.smtp.replies import SmtpReply, peer_error
 
@@ -116,7 +117,13 @@ def parse_rcpt(argument: str, known: Parameters, utf8: bool, hostname: str) -> P
         address = f"{address}@{hostname}"
     if not address.isascii() and not utf8:
         raise CommandError(_NON_ASCII_ADDRESS)
-    return PathCommand(address, _parameters(rest, known))
+    parameters = _parameters(rest, known)
+    original = parameters.get("ORCPT")
+    if original is not None and not original.isascii():
+        if not utf8:
+            raise CommandError(_bad_value("ORCPT"))
+        parameters["ORCPT"] = ascii_utf8_xtext(original)  # as servers without SMTPUTF8 take it
+    return PathCommand(address, parameters)
 
 
 def parse_bdat(argument: str) -> BdatCommand:
@@ -156,9 +163,13 @@ def _parameters(text: str, known: Parameters) -> dict[str, str | None]:
             raise CommandError(peer_error(501, "5.5.4", f"Parameter {keyword} given twice"))
         pattern = known[keyword]
         if not (value is None if pattern is None else value and pattern.fullmatch(value)):
-            raise CommandError(peer_error(501, "5.5.4", f"Bad value of parameter {keyword}"))
+            raise CommandError(_bad_value(keyword))
         parameters[keyword] = value
     return parameters
+
+
+def _bad_value(keyword: str) -> SmtpReply:
+    return peer_error(501, "5.5.4", f"Bad value of parameter {keyword}")
 
 
 MAIL_PARAMETERS: Parameters = {
@@ -182,7 +193,10 @@ DSN_RCPT_PARAMETERS: Parameters = {
     "NOTIFY": re.compile(
         "NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}", re.IGNORECASE
     ),
-    "ORCPT": re.compile(rf"[A-Za-z0-9-]{{1,40}};{_XTEXT}"),
+    # RFC 6533 §3: of the type utf-8 in UTF-8 as well, with SMTPUTF8.
+    "ORCPT": re.compile(
+        rf"[A-Za-z0-9-]{{1,40}};{_XTEXT}|(?i:utf-8);(?:[!-*,-<>-~]|\+[0-9A-F]{{2}}|[^\x00-\x7f])+"
+    ),
 }
 
 # RFC 6531 §3.5

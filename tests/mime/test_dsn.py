@@ -102,3 +102,25 @@ def test_it_is_a_message_to_us_too() -> None:
         "message/delivery-status",
         "text/rfc822-headers",
     ]
+
+
+def test_long_replies_in_any_letters() -> None:
+    """RFC 5322 §2.1.1; RFC 3464 §2.1: the status in ASCII, though words need not be."""
+    said = "550 5.7.1 " + "Nöbody " * 60 + "x" * 500
+    report = RecipientReport("b@x.example", "failed", said[:1_000], "mx.example")
+    message = made(report, original=b"Subject: x\r\n\r\n")
+    assert max(map(len, message.as_bytes().splitlines())) <= 998
+    words, status, _ = message.iter_parts()
+    assert "Nöbody Nöbody" in words.get_content()
+    assert status.get_content_type() == "message/delivery-status"
+    assert status["Content-Transfer-Encoding"] == "7bit"
+    code = " ".join(status.get_payload()[1]["Diagnostic-Code"].split())
+    assert code.startswith("smtp; 550 5.7.1 N?body N?body N?body")
+
+
+def test_the_original_recipient_in_utf_8() -> None:
+    """RFC 6533 §4: as itself in international reports, else in ASCII."""
+    for address, told in (("b@x.example", r"zo\x{EB}@x.example"), ("ä@x.example", "zoë@x.example")):
+        report = RecipientReport(address, "failed", "550 5.0.0 No", "", r"utf-8;zo\x{EB}@x.example")
+        status = list(made(report).iter_parts())[1]
+        assert f"Original-Recipient: utf-8;{told}" in status.as_bytes().decode()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailhive.smtp.events import Authenticate
+from mailhive.smtp.events import Authenticate, MessageStart
 from mailhive.smtp.exchange import Password, SaslError, Token
 from mailhive.smtp.replies import AUTHENTICATION_FAILED
 from mailhive.smtp.sasl import begin, mechanisms
@@ -161,6 +161,13 @@ def test_parameters_of_submission() -> None:
     session.say("RSET", "MAIL FROM:<a@x.example>")
     for bad in ("NOTIFY=NEVER,DELAY", "NOTIFY=", "ORCPT=b@y"):
         assert session.say(f"RCPT TO:<b@y.example> {bad}")[:3] == "501"
+    # RFC 6533 §3: the original recipient in UTF-8.
+    session.say("RSET", "MAIL FROM:<a@x.example> SMTPUTF8")
+    assert session.say("RCPT TO:<b@y.example> ORCPT=UTF-8;zo\xeb\\x{2B}x@y.example")[:3] == "250"
+    session.say("DATA")
+    (start,) = (event for event in session.asked if isinstance(event, MessageStart))
+    (given,) = start.envelope.recipient_parameters.values()
+    assert given == {"ORCPT": r"UTF-8;zo\x{EB}\x{2B}x@y.example"}
     # The server of a domain does not know all of them.
     machine = SmtpServer(Profile("mx.example"))
     machine.receive_data(b"EHLO c\r\nMAIL FROM:<a@x.example> RET=HDRS AUTH=<>\r\n")

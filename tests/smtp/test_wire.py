@@ -118,6 +118,7 @@ COMMANDS = [
     (MAIL, b"RCPT TO:<b>", "501 5.1.3"),
     (MAIL, b"RCPT TO:<b@mx.example> NOTIFY=NEVER ORCPT=rfc822;x@y", "250 2.1.5"),
     (MAIL, b"RCPT TO:<b@mx.example> NOTIFY=NEVER,SUCCESS", "501 5.5.4"),
+    (MAIL, b"RCPT TO:<b@mx.example> ORCPT=utf-8;\xc3\xa4@y", "501 5.5.4"),  # without SMTPUTF8
     (MAIL, b"RCPT TO:<\xc3\xa4@mx.example>", "553 5.6.7"),
     (OPEN, b"MAIL FROM:<a@c.example>", "503 5.5.1"),
     (OPEN, b"DATA now", "501 5.5.4"),
