@@ -322,7 +322,7 @@ class Session:
         header = spool.header()
         if header is None:
             return _HEADER_TOO_LONG
-        message = HeldMessage(self.start, spool, header, self.start.envelope)
+        message = HeldMessage(self.start, spool, self.complete(header), self.start.envelope)
         refusal = await self._ask(lambda check: check.message(message))
         if refusal is not None:
             return refusal
@@ -338,6 +338,10 @@ class Session:
         for chunk in spool.rest():
             self._writer.write(chunk)
         return None
+
+    def complete(self, header: bytes) -> bytes:
+        """A header section with what this role adds to it, before checks see it."""
+        return header
 
     def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
         """What the client is told of these."""

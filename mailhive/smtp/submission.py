@@ -69,6 +69,7 @@ class SubmissionSession(Session):
         self._max_hold = max_hold
         self._save_sent = save_sent
         self._send_at: int | None = None
+        self._id = ""  # of the message that comes in
 
     async def look_up(self, login: str) -> SmtpReply | ScramLogin:
         scram: ScramPasswords = self.services.scram
@@ -165,6 +166,21 @@ class SubmissionSession(Session):
         # would be the blob of whatever else has these very octets.
         return secrets.token_bytes(_MARK_OCTETS)
 
+    def begin(self, start: MessageStart) -> None:
+        self._id = random_id("s")
+        super().begin(start)
+
+    def complete(self, header: bytes) -> bytes:
+        # A check that signs is to see them.
+        return outgoing(header, b"", *self._missing(), is_own=True)
+
+    def _missing(self) -> tuple[bytes, bytes]:
+        """Date and Message-ID, for a message without (RFC 6409 §8.2, §8.3)."""
+        return (
+            f"Date: {format_date_time(int(self.now() * 1000))}\r\n".encode(),
+            f"Message-ID: <{self._id}@{self.services.hostname}>\r\n".encode(),
+        )
+
     async def store(self) -> SmtpReply:
         async with self._turns:
             return await self._submit()
@@ -180,8 +196,7 @@ class SubmissionSession(Session):
         await self.forget(raw_id)
         if refusal := await self._check_authors(user, _header(raw)):
             return refusal
-        message_id = random_id("s")
-        hostname = self.services.hostname
+        message_id, hostname = self._id, self.services.hostname
         trace = received_header(
             start,
             peer=address_literal(self.peer),
@@ -189,10 +204,7 @@ class SubmissionSession(Session):
             transaction=message_id,
             now=self.now(),
         )
-        missing = (
-            f"Date: {format_date_time(now)}\r\n".encode(),
-            f"Message-ID: <{message_id}@{hostname}>\r\n".encode(),
-        )
+        missing = self._missing()
         sent = await self.services.offload(outgoing, raw, trace, *missing)
         with blobs.hold():
             message = OutboundMessage(

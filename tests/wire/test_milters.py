@@ -101,7 +101,7 @@ def test_opendkim_signs(tmp_path: Path, jmap: Callable[..., Any]) -> None:
     port, submission = free_port(), free_port()
     (tmp_path / "opendkim.conf").write_text(
         f"Domain example.org\nSelector s\nKeyFile {tmp_path}/key.pem\nMode s\nSyslog no\n"
-        "Canonicalization relaxed/relaxed\nOversignHeaders From\nRequireSafeKeys no\n"
+        "Canonicalization relaxed/relaxed\nOversignHeaders From,Date\nRequireSafeKeys no\n"
     )
     program = shutil.which("opendkim", path="/usr/sbin:/usr/bin")
     assert program, "opendkim is missing"
