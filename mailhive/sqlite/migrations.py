@@ -15,7 +15,7 @@ from attrs import frozen
 from mailhive.errors import MailhiveError
 from mailhive.sqlite.connection import Connection
 
-__all__ = ["Migration", "Schema", "SchemaError", "packaged_schema"]
+__all__ = ["Migration", "Schema", "SchemaError", "packaged_schema", "sync_directory"]
 
 _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -99,11 +99,16 @@ def backup(connection: Connection, target: Path) -> None:
     with part.open("rb") as copy:
         os.fsync(copy.fileno())
     part.replace(target)
-    directory = os.open(target.parent, os.O_RDONLY)
+    sync_directory(target.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 def packaged_schema(package: str, name: str, application_id: int) -> Schema:

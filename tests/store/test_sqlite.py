@@ -1,5 +1,6 @@
 """The SQLite store: what every store does, and what only it can do wrong."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -292,3 +293,22 @@ async def test_text_is_indexed_soon_after(store):
 
 def test_the_installed_sqlite_has_what_the_schema_needs():
     assert "ENABLE_FTS5" in apsw.compile_options
+
+
+@ensureDeferred
+async def test_an_account_that_cannot_be_made_leaves_no_file(open_store, tmp_path, monkeypatch):
+    store = open_store()
+    await store.create_account("alice")
+    before = sorted((tmp_path / "accounts").iterdir())
+
+    def refuse(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        with pytest.raises(TemporaryFailure, match="No space left"):
+            await store.create_account("bob")
+    assert sorted((tmp_path / "accounts").iterdir()) == before
+    account = await store.create_account("bob")
+    assert await store.write(account, inbox_of)
+    await store.stopService()
