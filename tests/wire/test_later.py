@@ -1,5 +1,6 @@
 """Mail that is sent later: in time and once, undone and canceled, also across kill -9."""
 
+import email
 import json
 import time
 from collections.abc import Callable
@@ -7,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mailhive.testing.process import DaemonProcess
+from aiosmtpd.controller import Controller
+
+from mailhive.testing.process import DaemonProcess, free_port
 
 USING = [f"urn:ietf:params:jmap:{name}" for name in ("core", "mail", "submission")]
 SECONDS = 10  # what it takes to look at the queue and to kill the daemon, or more
@@ -54,6 +57,51 @@ def subjects(client: Any) -> list[str]:
 def state_of(client: Any, submission_id: str) -> str:
     [found] = client.call("EmailSubmission/get", ids=[submission_id])["list"]
     return str(found["undoStatus"])
+
+
+class Far:
+    """A server elsewhere, of another implementation."""
+
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+        self.subjects.append(email.message_from_bytes(envelope.content)["Subject"])
+        return "250 2.0.0 Taken"
+
+
+def test_undone_in_time(tmp_path: Path, jmap: Callable[..., Any]) -> None:
+    far = Far()
+    controller = Controller(far, hostname="127.0.0.1", port=free_port())
+    route = f'[relay.route."far.example"]\nhost = "127.0.0.1"\nport = {controller.port}\n'
+    server = DaemonProcess(
+        tmp_path,
+        keys={"jmap": "delay-sends = true", "relay": ""},
+        extra=route + 'tls = "none"\n',
+    )
+    controller.start()
+    try:
+        with server:
+            alice = jmap(server)
+            undone, kept = (
+                send(alice, 3, subject, "zoe@far.example") for subject in ("undone", "kept")
+            )
+            time.sleep(1)
+            assert state_of(alice, undone["id"]) == state_of(alice, kept["id"]) == "pending"
+            patch = {undone["id"]: {"undoStatus": "canceled"}}
+            assert undone["id"] in alice.call("EmailSubmission/set", update=patch)["updated"]
+            while state_of(alice, kept["id"]) != "final":
+                time.sleep(0.05)
+            # Too late for that one.
+            patch = {kept["id"]: {"undoStatus": "canceled"}}
+            refused = alice.call("EmailSubmission/set", update=patch)["notUpdated"]
+            assert refused[kept["id"]]["type"] == "cannotUnsend"
+            assert json.loads(server.command("queue", "list", "--json").stdout) == []
+            assert state_of(alice, undone["id"]) == "canceled"
+    finally:
+        server.kill()
+        controller.stop()
+    assert far.subjects == ["kept"]
 
 
 def test_held_over_a_crash(tmp_path: Path, jmap: Callable[..., Any]) -> None:
