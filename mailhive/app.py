@@ -382,6 +382,7 @@ def _services(
             blobs=BlobAccess(blob_store=blobs, mail_store=mail_store, offload=offload),
             accounts=accounts,
             directory=directory,
+            delivery=delivery,
             outbox=outbox,
             sending=sending,
             push=push,

@@ -63,6 +63,7 @@ class JmapApi:
     blobs: BlobAccess
     accounts: Accounts
     directory: Any  # IDirectory
+    delivery: Any  # IDelivery
     outbox: Any  # IOutbox
     sending: SendingRates
     push: Any  # IPushSubscriptions
@@ -136,6 +137,7 @@ class JmapApi:
             store=self.store,
             blobs=self.blobs,
             directory=self.directory,
+            delivery=self.delivery,
             outbox=self.outbox,
             sending=self.sending,
             push=self.push,

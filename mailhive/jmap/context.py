@@ -53,6 +53,7 @@ class Context:
     store: Any  # IMailStore
     blobs: BlobAccess
     directory: Any  # IDirectory
+    delivery: Any  # IDelivery
     outbox: Any  # IOutbox
     sending: SendingRates
     push: Any  # IPushSubscriptions

@@ -137,6 +137,7 @@ class LocalStores:
             blobs=BlobAccess(self.blob_store, self.mail_store, self.context.offload),
             accounts=self.accounts,
             directory=self.directory,
+            delivery=self.delivery,
             outbox=self.outbox,
             sending=SendingRates(sending or QueueSettings(), self.clock.seconds),
             push=self.push,

@@ -99,7 +99,7 @@ async def check_recipients(context: Context, envelope: Envelope) -> None:
         raise SetError(
             "tooManyRecipients", f"A message may have {most} recipients", maxRecipients=most
         )
-    invalid = [a for a in envelope.recipients if not await _can_receive(context.directory, a)]
+    invalid = [a for a in envelope.recipients if not await _can_receive(context, a)]
     if invalid:
         raise SetError("invalidRecipients", invalidRecipients=invalid)
 
@@ -123,12 +123,13 @@ async def check_authority(
         raise SetError("forbiddenMailFrom", f"{account.name} may not send from {sender}")
 
 
-async def _can_receive(directory: Any, address: str) -> bool:
+async def _can_receive(context: Context, address: str) -> bool:
     if not is_mailbox(address):
         return False
-    if not await directory.is_local_domain(split(address)[1]):
+    if not await context.directory.is_local_domain(split(address)[1]):
         return True
-    return bool(await directory.recipients(address))
+    refusal = await context.delivery.check_recipient(address)
+    return refusal is None or refusal.code < 500  # there may be room later
 
 
 def _addresses(email: EmailView, field: str) -> list[list[str]]:
