@@ -17,16 +17,13 @@ from mailhive.store import listview
 from mailhive.store.affected import affected_since, is_immutable
 from mailhive.store.ids import email_id, email_number
 from mailhive.store.listview import ListView, OutOfReach
-from mailhive.store.results import FEW, all_results, matching
+from mailhive.store.results import FEW, all_results, matching, place_of
 from mailhive.store.signals import Unbounded
 
 if TYPE_CHECKING:
     from mailhive.store.reader import Reader
 
 __all__ = ["query_changes", "query_emails"]
-
-#: Results that are searched for an anchor on the reactor thread.
-_SCAN = 20_000
 
 
 def query_emails(
@@ -39,7 +36,7 @@ def query_emails(
         if page is not None:
             return page
     emails = all_results(reader, query)
-    start, stop = window.bounds(len(emails), _find(reader, emails, window.anchor))
+    start, stop = window.bounds(len(emails), _find(reader, query, emails, window.anchor))
     reader.spend((stop - start) // 10)
     ids = tuple(map(email_id, emails[start:stop]))
     return EmailPage(ids, start, len(emails) if calculate_total else None, reader.state("Email"))
@@ -66,16 +63,16 @@ def _page_of_view(
     return EmailPage(ids, start, total if calculate_total else None, reader.state("Email"))
 
 
-def _find(reader: "Reader", emails: "array[int]", anchor: str | None) -> int | None:
+def _find(
+    reader: "Reader", query: EmailQuery, emails: "array[int]", anchor: str | None
+) -> int | None:
     if anchor is None:
         return None
-    if reader.bounded and len(emails) > _SCAN:
-        raise Unbounded
     number = email_number(anchor)
-    if number is not None:
-        with suppress(ValueError):
-            return emails.index(number)
-    raise NotFound("The anchor is not among the results")
+    place = None if number is None else place_of(reader, query, emails, number)
+    if place is None:
+        raise NotFound("The anchor is not among the results")
+    return place
 
 
 # Changes

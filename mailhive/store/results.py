@@ -10,16 +10,17 @@ collations `i;ascii-casemap` and `i;unicode-casemap` alike; under
 """
 
 from array import array
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from mailhive.errors import CannotCalculateChanges, UnsupportedFilter
+from mailhive.errors import CannotCalculateChanges, NotFound, UnsupportedFilter
 from mailhive.model.email import Comparator, EmailQuery
 from mailhive.sqlite.connection import OutOfTime
-from mailhive.store.affected import THREAD_NAMES, affected_since
+from mailhive.store.affected import THREAD_NAMES, Affected, affected_since
 from mailhive.store.cache import Results
 from mailhive.store.filters import (
     Expression,
@@ -36,10 +37,14 @@ from mailhive.store.signals import Unbounded
 if TYPE_CHECKING:
     from mailhive.store.reader import Reader
 
-__all__ = ["FEW", "all_results", "matching"]
+__all__ = ["FEW", "all_results", "matching", "place_of"]
 
 #: Emails up to which it is better to look at them one by one than at all there are.
 FEW = 500
+#: Results that are searched for an Email from the first on, rather than by halves.
+SCANNED = 10_000
+#: Results that are passed over in the time in which one is found by halves.
+PASSED = 20_000
 
 #: Seconds that a query may take of a thread that all accounts share.
 _PATIENCE = 30.0
@@ -63,6 +68,23 @@ def all_results(reader: "Reader", query: EmailQuery) -> "array[int]":
     return emails
 
 
+def place_of(reader: "Reader", query: EmailQuery, emails: "array[int]", email: int) -> int | None:
+    """The index of an Email in results that are as of now; None if it is not among them."""
+    if len(emails) <= SCANNED or _looks_at_threads(query):
+        if reader.bounded and len(emails) > SCANNED:
+            raise Unbounded
+        try:
+            return emails.index(email)
+        except ValueError:
+            return None
+    rank = _ranking(reader, query.sort)
+    try:
+        place = bisect_left(emails, rank(email), key=rank)
+    except NotFound:
+        return None
+    return place if place < len(emails) and emails[place] == email else None
+
+
 def matching(reader: "Reader", query: EmailQuery, emails: Iterable[int]) -> list[int]:
     """Those of a few Emails that are in the results, in order.
 
@@ -81,7 +103,7 @@ def matching(reader: "Reader", query: EmailQuery, emails: Iterable[int]) -> list
 def _carry_forward(reader: "Reader", query: EmailQuery, known: Results) -> "array[int] | None":
     """Earlier results made those of now; None if that is not the better way."""
     # Such a key is dear to find for a single Email.
-    if any(comparator.property in THREAD_NAMES for comparator in query.sort):
+    if _looks_at_threads(query):
         return None
     try:
         affected = affected_since(reader, query, known.state, FEW)
@@ -89,12 +111,34 @@ def _carry_forward(reader: "Reader", query: EmailQuery, known: Results) -> "arra
         return None
     if len(affected) > FEW:
         return None
-    before = affected.before
-    emails = array("q", [e for e in known.emails if e not in before]) if before else known.emails[:]
+    emails = _without(reader, query, known.emails, affected)
     rank = _ranking(reader, query.sort)
     for email in matching(reader, query, affected.present):
         insort(emails, email, key=rank)
     return emails
+
+
+def _without(
+    reader: "Reader", query: EmailQuery, emails: "array[int]", affected: Affected
+) -> "array[int]":
+    """Earlier results but for the Emails that are affected."""
+    before = affected.before
+    moved = any(comparator.property in _KEYWORDS for comparator in query.sort)
+    if moved or len(affected.destroyed) > 1 or len(before) * PASSED > len(emails):
+        return array("q", [email for email in emails if email not in before])
+    emails = emails[:]
+    for email in affected.destroyed:
+        with suppress(ValueError):
+            emails.remove(email)
+    for email in before - affected.destroyed:  # what the others are sorted by stays
+        place = place_of(reader, query, emails, email)
+        if place is not None:
+            del emails[place]
+    return emails
+
+
+def _looks_at_threads(query: EmailQuery) -> bool:
+    return any(comparator.property in THREAD_NAMES for comparator in query.sort)
 
 
 def _select(reader: "Reader", query: EmailQuery, source: str) -> list[int]:
@@ -187,7 +231,10 @@ class _Descending:
 
 
 def _ranking(reader: "Reader", sort: tuple[Comparator, ...]) -> Callable[[int], Any]:
-    """A function that gives for an Email what compares as `_terms` do."""
+    """A function that gives for an Email what compares as `_terms` do.
+
+    It raises `NotFound` for an Email that there is not.
+    """
     terms = _terms(sort)
     columns = ", ".join(key.sql for key, _ in terms)
     sql = f"SELECT {columns} FROM email e CROSS JOIN mbx m {_ROW} WHERE m.mailbox = 0 AND e.id = ?"
@@ -195,7 +242,8 @@ def _ranking(reader: "Reader", sort: tuple[Comparator, ...]) -> Callable[[int], 
 
     def rank(email: int) -> tuple[Any, ...]:
         row = reader.connection.row(sql, (*parameters, email))
-        assert row is not None
+        if row is None:
+            raise NotFound("There is no such Email")
         return tuple(
             value if ascending else _Descending(value)
             for value, (_, ascending) in zip(row, terms, strict=True)

@@ -9,7 +9,7 @@ from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 
-from mailhive.store import listview
+from mailhive.store import listview, results
 from mailhive.testing.conformance.mailstore_machine import MailStoreMachine
 
 
@@ -17,6 +17,9 @@ from mailhive.testing.conformance.mailstore_machine import MailStoreMachine
 @ensureDeferred
 async def test_random_histories_agree_with_the_model(store, check, reach, monkeypatch):
     monkeypatch.setattr(listview, "REACH", reach)
+    if reach < 10:  # and look for each Email by halves, however few there are
+        monkeypatch.setattr(results, "SCANNED", 0)
+        monkeypatch.setattr(results, "PASSED", 0)
 
     class Machine(MailStoreMachine):
         pass

@@ -7,6 +7,7 @@ from pytest_twisted import ensureDeferred
 
 from mailhive.errors import CannotCalculateChanges
 from mailhive.model.email import Comparator, EmailQuery, FilterCondition
+from mailhive.store import results
 from mailhive.store.cache import Results
 from mailhive.store.results import _carry_forward, all_results
 from mailhive.testing.conformance.mailstore_samples import file, inbox_of, new_email
@@ -16,6 +17,7 @@ def condition(name: str, value: Any) -> FilterCondition:
     return FilterCondition(((name, value),))
 
 
+@pytest.mark.parametrize("searched", [False, True], ids=["passed over", "searched"])
 @pytest.mark.parametrize(
     "query",
     [
@@ -28,7 +30,10 @@ def condition(name: str, value: Any) -> FilterCondition:
     ids=str,
 )
 @ensureDeferred
-async def test_changes_are_worked_into_earlier_results(store, query):
+async def test_changes_are_worked_into_earlier_results(store, query, searched, monkeypatch):
+    if searched:
+        monkeypatch.setattr(results, "SCANNED", 0)
+        monkeypatch.setattr(results, "PASSED", 0)
     account = await store.create_account("alice")
     mailbox = await store.write(account, inbox_of)
     await store.write(account, file, [mailbox], *map(new_email, range(1, 9)))
