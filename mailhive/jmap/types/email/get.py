@@ -1,6 +1,7 @@
 """Email/get (RFC 8621 §4.2)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -22,7 +23,7 @@ from mailhive.jmap.types.email.view import (
     view_of,
     weight,
 )
-from mailhive.mime.excerpts import Excerpts
+from mailhive.mime.excerpts import read_excerpts
 from mailhive.mime.part import Part
 from mailhive.mime.view import DEFAULT_BODY_PROPERTIES, EmailView, is_body_property
 from mailhive.model.email import EmailRow
@@ -161,13 +162,9 @@ async def _add_values(
     context.emails.spend(total)
     read = context.blobs.blob_store.read
     excerpts = [
-        Excerpts(
-            {
-                part.body_start: await read(
-                    values.view.blob_id, part.body_start, part.body_end - part.body_start
-                )
-                for part in values.parts
-            }
+        await read_excerpts(
+            partial(read, values.view.blob_id),
+            {part.body_start: part.body_end - part.body_start for part in values.parts},
         )
         for values in wanted
     ]

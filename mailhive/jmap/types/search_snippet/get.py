@@ -1,6 +1,7 @@
 """SearchSnippet/get (RFC 8621 §5.1)."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import json
@@ -17,7 +18,7 @@ from mailhive.jmap.types.email.query import FILTERS
 from mailhive.jmap.types.email.view import view_of
 from mailhive.jmap.types.search_snippet.highlight import excerpt, highlight
 from mailhive.mail.analyse import body_words, word_ranges
-from mailhive.mime.excerpts import Excerpts
+from mailhive.mime.excerpts import Excerpts, read_excerpts
 from mailhive.mime.view import EmailView
 from mailhive.model.email import EmailRow, FilterCondition, FilterOperator
 from mailhive.model.fulltext import phrases
@@ -108,7 +109,8 @@ async def _previews(
     for email_id, view in views.items():
         ranges = word_ranges(view)
         try:
-            batch[email_id] = await _read(context, view.blob_id, ranges)
+            read = partial(context.blobs.blob_store.read, view.blob_id)
+            batch[email_id] = await read_excerpts(read, ranges)
         except BlobNotFound:  # destroyed since it was read: no snippet can be determined
             continue
         held += sum(ranges.values())
@@ -118,10 +120,3 @@ async def _previews(
     if held > _SMALL:
         return previews | await context.offload(search)
     return previews | search()
-
-
-async def _read(context: Context, blob_id: str, ranges: Mapping[int, int]) -> Excerpts:
-    blobs = context.blobs.blob_store
-    return Excerpts(
-        {start: await blobs.read(blob_id, start, length) for start, length in ranges.items()}
-    )
