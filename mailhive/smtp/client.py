@@ -106,6 +106,7 @@ class Session:
     is_open: bool = True
     is_encrypted: bool = False
     messages: int = 0  # that were sent
+    in_content: bool = False  # may the server have a message for which it has not answered?
     _in_transaction: bool = False
     _goodbye: SmtpReply | None = None
 
@@ -257,12 +258,15 @@ def _judged(sender: SmtpReply, replies: list[SmtpReply], data: SmtpReply) -> _An
 
 async def _send(session: Session, content: Content | None) -> SmtpReply:
     stuffing = DotStuffing()
+    session.in_content = content is not None
     if content is not None:
         async for chunk in content.chunks():
             session.wire.write(stuffing.feed(chunk))
             await session.wire.drained()
     session.wire.write(stuffing.end())
-    return await session.reply(_MESSAGE)
+    reply = await session.reply(_MESSAGE)
+    session.in_content = False
+    return reply
 
 
 async def _hello(session: Session) -> None:

@@ -1,5 +1,8 @@
 """The `ITransport` to other servers: for each message, the first server that listens.
 
+One that hangs up before it has the message leaves it to the next (RFC 5321 §5.1); one that
+may have it does not, or it would arrive twice.
+
 Mail waits by domain, or by route where one is configured, so that a slow server
 holds up nothing but its own mail.  A connection on which everything went well is
 kept for a moment for the next message to the same destination.
@@ -45,6 +48,7 @@ _MOST_TARGETS = 10
 _NO_DOMAIN = SmtpReply(550, "5.1.3", "The address has no domain that mail can be for")
 _NO_ANSWER = SmtpReply(451, "4.4.1", "No server of the domain answers")
 _GONE = SmtpReply(451, "4.4.2", "")
+_OUR_FAULT = SmtpReply(451, "4.3.0", "Cannot be sent now, trying again")
 # RFC 8689 §4.2.1
 _NO_REQUIRETLS = SmtpReply(550, "5.7.30", "The server does not support REQUIRETLS")
 _NO_TLS = SmtpReply(550, "5.7.10", "")
@@ -96,6 +100,8 @@ class RelayTransport(Service):
         signatures = await self.signer.signatures(blob_id)
         content = await StoredContent.of(self.blobs, blob_id, signatures)
         demand = _demand(envelope, content)
+        outcomes: dict[str, RecipientOutcome] = {}
+        left = envelope.recipients
         why: SmtpReply | None = None
         host, tried = "", 0
         try:
@@ -104,7 +110,12 @@ class RelayTransport(Service):
                 host = target.host
                 session, refusal = await self._reach(target, demand)
                 if session is not None:
-                    return await self._transfer(session, target, envelope, content)
+                    part = evolve(envelope, recipients=left)
+                    told, refusal = await self._transfer(session, target, part, content)
+                    outcomes |= told
+                    left = tuple(address for address in left if address not in told)
+                    if not left:
+                        break
                 self._log.info(
                     "{host} [{address}] does not take mail now: {why}",
                     host=target.host,
@@ -122,10 +133,9 @@ class RelayTransport(Service):
         except TemporaryFailure as error:
             if why is None or why.code >= 500:
                 why = SmtpReply(451, "4.4.3", str(error))
-        return tuple(
-            evolve(outcome_of(address, why or _NO_ANSWER), host=host)
-            for address in envelope.recipients
-        )
+        for address in left:
+            outcomes[address] = evolve(outcome_of(address, why or _NO_ANSWER), host=host)
+        return tuple(outcomes[address] for address in envelope.recipients)
 
     async def _reach(
         self, target: Target, demand: Demand
@@ -152,11 +162,16 @@ class RelayTransport(Service):
 
     async def _transfer(
         self, session: Session, target: Target, envelope: Envelope, content: StoredContent
-    ) -> tuple[RecipientOutcome, ...]:
-        """Send in as many transactions as the server wants."""
+    ) -> tuple[dict[str, RecipientOutcome], SmtpReply]:
+        """Send in as many transactions as the server wants.
+
+        What became of recipients, and why of the others nothing was said: those can be
+        tried elsewhere.
+        """
         outcomes: dict[str, RecipientOutcome] = {}
         left = list(envelope.recipients)
         most = MOST_RECIPIENTS
+        refusal = evolve(_GONE, text="The server went away")
         try:
             while left and session.is_open:
                 limits = Limits.of(session.extensions)
@@ -170,36 +185,35 @@ class RelayTransport(Service):
                 # RFC 5321 §4.5.3.1.10: those that were too many come in another transaction.
                 taken = sum(result.code < 300 for result in results)
                 late = {r.recipient for r in results if r.code == 452 and taken}
-                outcomes |= {
-                    result.recipient: evolve(result, host=target.host, notifies=notifies)
-                    for result in results
-                }
+                for result in results:
+                    if result.code == 421:
+                        refusal = SmtpReply(421, result.enhanced, result.text)
+                    else:
+                        outcomes[result.recipient] = evolve(
+                            result, host=target.host, notifies=notifies
+                        )
                 if not taken and len(late) == len(results):
                     break
                 most = min(most, taken or most)
                 left = [a for a in left if a in late or a not in outcomes]
         except Refused as error:
-            self._fill(outcomes, envelope, error.reply, target)
+            refusal = error.reply
         except (Disconnected, ConnectError, ConnectingCancelledError) as error:
-            self._fill(outcomes, envelope, evolve(_GONE, text=_said(error)), target)
-        self._fill(outcomes, envelope, evolve(_GONE, text="The server went away"), target)
+            refusal = evolve(_GONE, text=_said(error))
+        except BaseException as error:
+            session.wire.abort("Given up")  # in the midst of a message, perhaps
+            if not outcomes or not isinstance(error, Exception):
+                raise
+            # Those who have it are not to get it again.
+            self._log.failure("{host}: not sent to all recipients", host=target.host)
+            return _filled(outcomes, envelope, _OUR_FAULT, target), _OUR_FAULT
         if session.is_open:
             self._idle.keep(target, session)
         else:
             session.wire.abort("Done")
-        return tuple(outcomes[address] for address in envelope.recipients)
-
-    def _fill(
-        self,
-        outcomes: dict[str, RecipientOutcome],
-        envelope: Envelope,
-        reply: SmtpReply,
-        target: Target,
-    ) -> None:
-        """What becomes of recipients of whom nothing was said."""
-        for address in envelope.recipients:
-            if address not in outcomes:
-                outcomes[address] = evolve(outcome_of(address, reply), host=target.host)
+        if session.in_content:
+            outcomes = _filled(outcomes, envelope, refusal, target)
+        return outcomes, refusal
 
     async def _session(self, target: Target) -> Session:
         """A conversation with the server, begun as the target wants it."""
@@ -247,6 +261,14 @@ class _Dialer(Factory):
 
     def buildProtocol(self, _: Any) -> Connection:
         return Connection(self.reactor, self.creator, implicit_tls=self.implicit_tls)
+
+
+def _filled(
+    outcomes: dict[str, RecipientOutcome], envelope: Envelope, reply: SmtpReply, target: Target
+) -> dict[str, RecipientOutcome]:
+    """With a reply for recipients of whom nothing was said."""
+    said = {a: evolve(outcome_of(a, reply), host=target.host) for a in envelope.recipients}
+    return said | outcomes
 
 
 def _demand(envelope: Envelope, content: StoredContent) -> Demand:

@@ -1,6 +1,7 @@
 """Mail to servers that behave as a test wants."""
 
 import datetime
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pytest_twisted import ensureDeferred
+from twisted.internet import reactor
 from twisted.internet.ssl import PrivateCertificate
+from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
 from mailhive.config.relay import RouteSettings
+from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.outbox import ITransport
+from mailhive.smtp.relay.content import StoredContent
 from mailhive.testing.smtp_peer import CLOSE, SmtpPeer
 
 
@@ -88,22 +93,66 @@ async def test_what_becomes_of_each_recipient(relay: Any, peers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "reply", "code"),
+    ("verb", "reply", "code", "other"),
     [
-        ("DATA", CLOSE, 451),
-        ("END", CLOSE, 451),
-        ("END", "452 4.3.1 Full", 452),
-        ("END", "554 5.7.1 Spam", 554),
-        ("MAIL", "421 4.7.0 Slowly", 421),
-        ("RCPT", CLOSE, 451),
+        ("DATA", CLOSE, 451, 250),
+        ("END", CLOSE, 451, 451),  # which may have it
+        ("END", "452 4.3.1 Full", 452, 452),
+        ("END", "554 5.7.1 Spam", 554, 554),
+        ("END", "421 4.3.2 Bye", 421, 250),
+        ("MAIL", "421 4.7.0 Slowly", 421, 250),
+        ("RCPT", CLOSE, 451, 250),
     ],
 )
 @ensureDeferred
-async def test_trouble_on_the_way(relay: Any, peers: Any, verb: str, reply: str, code: int) -> None:
-    peer = SmtpPeer(replies={verb: [reply]})
-    one = relay(port=await peers(peer, SmtpPeer()))
+async def test_trouble_on_the_way(
+    relay: Any, peers: Any, names: Any, verb: str, reply: str, code: int, other: int
+) -> None:
+    """A server that hangs up leaves the message to another one, if there is one."""
+    second = SmtpPeer()
+    peer = SmtpPeer(replies={verb: [reply, reply]})
+    one = relay(port=await peers(peer, second))
+    assert (await one.send())["b@example.org"].code == other
+    assert len(second.messages) == (other == 250)
+    names.records["example.org"] = {"MX": [(1, "mx1.example.org")]}
     assert (await one.send())["b@example.org"].code == code
     assert (await one.send())["b@example.org"].code == 250  # a new connection
+
+
+@ensureDeferred
+async def test_who_was_told_of_is_not_tried_elsewhere(relay: Any, peers: Any) -> None:
+    first = SmtpPeer(replies={"RCPT": ["550 5.1.1 No", *["250 ok"] * 99, CLOSE]})
+    second = SmtpPeer()
+    one = relay(port=await peers(first, second))
+    outcomes = await one.send(*(f"r{i}@example.org" for i in range(150)))
+    assert [o.code for o in outcomes.values()] == [550] + [250] * 149
+    assert [o.host[:3] for o in outcomes.values()] == ["mx1"] * 100 + ["mx2"] * 50
+    assert len(first.messages) == len(second.messages) == 1
+    assert sum(line.startswith("RCPT") for line in second.commands[0]) == 50
+
+
+@ensureDeferred
+async def test_a_message_that_can_be_read_no_more(
+    relay: Any, peers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has it already is not to get it again, and the server is not kept waiting."""
+    peer = SmtpPeer()
+    one = relay(port=await peers(peer))
+    chunks, sent = StoredContent.chunks, []
+
+    async def failing(self: StoredContent) -> AsyncIterator[bytes]:
+        sent.append(1)
+        async for chunk in chunks(self):
+            yield chunk
+        if len(sent) == 2:
+            raise TemporaryFailure("no disk")
+
+    monkeypatch.setattr(StoredContent, "chunks", failing)
+    outcomes = await one.send(*(f"r{i}@example.org" for i in range(150)))
+    assert [o.code for o in outcomes.values()] == [250] * 100 + [451] * 50
+    assert len(peer.messages) == 1
+    while peer.connections:
+        await deferLater(reactor, 0.01)
 
 
 @ensureDeferred
