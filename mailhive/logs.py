@@ -1,24 +1,44 @@
-"""The log as lines of JSON, for `log.format`.
+"""The log as lines, by `log.format`: of text as twistd writes it, or of JSON.
 
-Each event is an object: `time`, `level`, `namespace`, `message`, the `traceback` of what
-failed, and the fields of the event, as `peer` and `request` of a request.
+In JSON each event is an object: `time`, `level`, `namespace`, `message`, the `traceback` of
+what failed, and the fields of the event, as `peer` and `request` of a request.
 """
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from signal import SIGUSR1, getsignal, signal
 from typing import Any
 
-from twisted.logger import FileLogObserver, ILogObserver, formatEvent
+from twisted.logger import (
+    FileLogObserver,
+    ILogObserver,
+    formatEvent,
+    formatEventAsClassicLogText,
+    formatTime,
+)
 from twisted.python.logfile import LogFile
 
-__all__ = ["json_line", "json_observer"]
+__all__ = ["json_line", "line_observer", "text_line"]
 
 _PLAIN = (str, int, float, bool, type(None))
 #: What Twisted adds for observers of an older kind.
 _LEGACY = frozenset({"system", "format", "isError", "failure", "why"})
+
+
+def text_line(event: dict[str, Any]) -> str | None:
+    """An event as twistd writes it; None for one that says nothing."""
+    return formatEventAsClassicLogText(event, formatTime=_time)
+
+
+def _time(when: float | None) -> str:
+    return "-" if when is None else _second(int(when))
+
+
+#: To find the time zone is the half of what a line costs.
+_second = lru_cache(2)(formatTime)
 
 
 def json_line(event: dict[str, Any]) -> str | None:
@@ -52,8 +72,10 @@ def _value(value: Any) -> Any:
     return str(value)
 
 
-def json_observer(twistd: Mapping[str, Any], reactor: Any) -> ILogObserver:
-    """Writes lines of JSON where the options of twistd would have the log be written.
+def line_observer(
+    line: Callable[[dict[str, Any]], str | None], twistd: Mapping[str, Any], reactor: Any
+) -> ILogObserver:
+    """Writes lines where the options of twistd would have the log be written.
 
     As with twistd, SIGUSR1 begins a new file.
     """
@@ -64,4 +86,4 @@ def json_observer(twistd: Mapping[str, Any], reactor: Any) -> ILogObserver:
         file = LogFile.fromFullPath(name or "twistd.log")
         if not getsignal(SIGUSR1):
             signal(SIGUSR1, lambda *_: reactor.callFromThread(file.rotate))
-    return FileLogObserver(file, json_line)
+    return FileLogObserver(file, line)

@@ -13,7 +13,7 @@ from mailhive import __version__
 from mailhive.app import build, supervise
 from mailhive.config.load import LoadedConfig, load
 from mailhive.errors import MailhiveError
-from mailhive.logs import json_observer
+from mailhive.logs import json_line, line_observer, text_line
 
 __all__ = ["Options", "makeService"]
 
@@ -55,8 +55,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         _log.warn("{warning}", warning=str(warning))
     parent = _Root()
     twistd: Any = getattr(options, "parent", None)
-    if options.loaded.settings.log.format == "json" and twistd and not twistd.get("syslog"):
-        parent.observer = json_observer(twistd, reactor)
+    if twistd and not twistd.get("syslog"):
+        line = json_line if options.loaded.settings.log.format == "json" else text_line
+        parent.observer = line_observer(line, twistd, reactor)
     daemon.setServiceParent(parent)
     return parent
 

@@ -1,11 +1,17 @@
-"""The log as lines of JSON."""
+"""The log as lines."""
 
 import io
 import json
 
-from twisted.logger import FileLogObserver, Logger, LogPublisher
+from twisted.logger import (
+    FileLogObserver,
+    Logger,
+    LogLevel,
+    LogPublisher,
+    formatEventAsClassicLogText,
+)
 
-from mailhive.logs import json_line
+from mailhive.logs import json_line, text_line
 
 
 def logged(tell):
@@ -49,3 +55,11 @@ def test_a_failure_has_its_traceback():
 
 def test_an_event_that_says_nothing_is_no_line():
     assert logged(lambda log: log.info("")) == []
+
+
+def test_lines_of_text_are_those_of_twistd():
+    shared = {"log_format": "{what}", "log_namespace": "mailhive.test", "log_level": LogLevel.warn}
+    for what, when in (("one", 1_700_000_000.25), ("two\nlines", 1_700_000_000.75), ("", 0.0)):
+        event = {**shared, "what": what, "log_time": when}
+        assert text_line(event) == formatEventAsClassicLogText(event)
+    assert text_line({**shared, "what": "undated"}) == "- [mailhive.test#warn] undated\n"
