@@ -151,16 +151,16 @@ def _select(reader: "Reader", query: EmailQuery, source: str) -> list[int]:
     terms = _terms(query.sort)
     order = ", ".join(key.sql + (" ASC" if ascending else " DESC") for key, ascending in terms)
     parameters = (_base_mailbox(query), *where.parameters, *_parameters(terms))
+    columns = "m.email, m.thread" if query.collapse_threads else "m.email"
     try:
         with connection.patience(_PATIENCE):
             rows = connection.all(
-                f"SELECT m.email, m.thread FROM {source} AND {where.sql} ORDER BY {order}",
-                parameters,
+                f"SELECT {columns} FROM {source} AND {where.sql} ORDER BY {order}", parameters
             )
     except OutOfTime:
         raise UnsupportedFilter("The filter takes too long on this many Emails") from None
     if not query.collapse_threads:
-        return [email for email, _ in rows]
+        return [email for (email,) in rows]
     # RFC 8621 §4.4.3: the first Email of each Thread in the order of the sort.
     firsts: dict[int, int] = {}
     for email, thread in rows:
