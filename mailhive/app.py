@@ -42,6 +42,7 @@ from mailhive.mail.collector import Collector
 from mailhive.mail.delivery import Delivered, LocalDelivery
 from mailhive.mail.directory_service import DirectoryService
 from mailhive.mail.forwarding import ForwardingDelivery
+from mailhive.mail.postmaster import Postmaster
 from mailhive.mail.provision import Accounts
 from mailhive.mail.removal import MailRemoval
 from mailhive.mail.reports import ReportReader
@@ -321,6 +322,7 @@ def _services(
         )
         observers.append(responder)
     charsets = Charsets(settings.jmap.email.guess_charsets, settings.jmap.email.decode_utf_7)
+    postmaster = Postmaster(directory, settings.server.hostname, settings.delivery.postmaster)
     local = LocalDelivery(
         directory=directory,
         accounts=accounts,
@@ -328,6 +330,7 @@ def _services(
         offload=offload,
         now=now,
         rules=Rules.of(settings.delivery),
+        postmaster=postmaster,
         observers=tuple(observers),
         charsets=charsets,
     )
@@ -346,7 +349,9 @@ def _services(
     reloads.add(lambda changed: delivery.prepare(changed.forward), "forward")
     resolver = name_resolver(settings.server.resolvers, reactor, validate=settings.relay.dane)
     if is_office:
-        outbox.add_transport(LocalTransport(directory, delivery, blobs))
+        outbox.add_transport(LocalTransport(directory, delivery, blobs, postmaster))
+        if any(listener.protocol == "smtp" for listener in settings.server.listener.values()):
+            postmaster.setServiceParent(parent)
     if is_office and settings.relay.enabled:
         relay = _relay(settings, blobs, reactor, signer, resolver, parent)
         relay.setServiceParent(parent)

@@ -2,7 +2,7 @@
 
 from attrs import Attribute, field, frozen
 
-from mailhive.config.fields import doc
+from mailhive.config.fields import an_address, doc
 from mailhive.config.problems import Found
 from mailhive.model.field_pattern import FieldPattern
 from mailhive.model.keywords import is_keyword
@@ -43,6 +43,16 @@ class KeywordSettings:
 class DeliverySettings:
     """What becomes of messages for users of this server, besides going into their inboxes."""
 
+    postmaster: str | None = field(
+        default=None,
+        validator=an_address,
+        metadata=doc(
+            "Who gets mail for postmaster of `server.hostname`, and of domains whose postmaster "
+            "nobody is: an address of a user, group or list of this server. Every mail server has "
+            "to have a postmaster (RFC 5321 §4.5.1).",
+            default="postmaster of `server.hostname`, or of a domain above it",
+        ),
+    )
     subaddress_mailboxes: bool = field(
         default=False,
         metadata=doc(

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, NewType
 from attrs import Attribute
 
 from mailhive.config.units import Duration, format_duration, parse_duration
+from mailhive.model.addresses import canonical_address
+from mailhive.model.paths import is_mailbox
 
 __all__ = [
     "FilePath",
@@ -16,6 +18,7 @@ __all__ = [
     "Location",
     "WorkerCount",
     "absolute_url",
+    "an_address",
     "at_least",
     "client_url",
     "doc",
@@ -67,6 +70,12 @@ def at_least(minimum: int) -> Any:
             raise ValueError(f"{value} is too small; at least {minimum} is allowed")
 
     return check
+
+
+def an_address(_: object, __: "Attribute[str | None] | None", value: str | None) -> None:
+    """The address of a mailbox, or nothing."""
+    if value is not None and not (is_mailbox(value) and canonical_address(value)):
+        raise ValueError(f'"{value}" is no address; allowed is one such as "user@example.org"')
 
 
 def each_once(_: object, __: "Attribute[tuple[str, ...]]", values: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from attrs import Attribute, field, frozen
 
-from mailhive.config.fields import doc, each_once
+from mailhive.config.fields import an_address, doc, each_once
 from mailhive.config.problems import Found
 from mailhive.model.addresses import canonical_address
 from mailhive.model.paths import is_mailbox
@@ -12,13 +12,8 @@ __all__ = ["ForwardSettings", "problems"]
 
 def _addresses(_: object, __: "Attribute[tuple[str, ...]]", values: tuple[str, ...]) -> None:
     for value in values:
-        _address(None, None, value)
+        an_address(None, None, value)
     each_once(None, None, tuple(canonical_address(value) or "" for value in values))  # type: ignore[arg-type]
-
-
-def _address(_: object, __: "Attribute[str | None] | None", value: str | None) -> None:
-    if value is not None and not (is_mailbox(value) and canonical_address(value)):
-        raise ValueError(f'"{value}" is no address; allowed is one such as "user@example.org"')
 
 
 @frozen
@@ -38,7 +33,7 @@ class ForwardSettings:
     )
     sender: str | None = field(
         default=None,
-        validator=_address,
+        validator=an_address,
         metadata=doc(
             "Whoever takes care of the addresses, as a mailing list has somebody: what cannot "
             "be delivered to other servers is reported to this address in place of the sender's "

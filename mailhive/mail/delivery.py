@@ -12,6 +12,7 @@ from zope.interface import implementer
 from mailhive.errors import AccountNotFound, NotFound, TemporaryFailure
 from mailhive.interfaces.delivery import IDelivery
 from mailhive.mail.analyse import analyse
+from mailhive.mail.postmaster import Postmaster
 from mailhive.mail.provision import Accounts
 from mailhive.mail.quota import OverQuota, add_within_quota
 from mailhive.mail.rules import NO_RULES, Marks, Rules, details, find_mailbox
@@ -59,6 +60,7 @@ class LocalDelivery:
     observers: tuple[Callable[[Delivered], None], ...] = ()
     charsets: Charsets = USUAL
     rules: Rules = NO_RULES
+    postmaster: Postmaster | None = None
     _turns: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_AT_ONCE))
     #: Account id to mailbox id: an inbox stays the inbox for as long as there is the account.
     _inboxes: dict[str, str] = field(init=False, factory=dict)
@@ -71,13 +73,18 @@ class LocalDelivery:
 
     async def _check_recipient(self, address: str, size: int) -> RecipientOutcome | None:
         """Who is over quota is told now: at the end of the message all would be put off."""
-        principals = await self.directory.recipients(address)
+        principals = await self._recipients(address)
         if not principals:
             return RecipientOutcome(address, 550, "5.1.1", "No such recipient here")
         for principal in principals:
             if not await self._has_room(principal, size):
                 return RecipientOutcome(address, 452, "4.2.2", str(OverQuota()))
         return None
+
+    async def _recipients(self, address: str) -> tuple[Principal, ...]:
+        known = self.directory if self.postmaster is None else self.postmaster
+        found: tuple[Principal, ...] = await known.recipients(address)
+        return found
 
     async def _has_room(self, principal: Principal, size: int) -> bool:
         if principal.quota is None:
@@ -113,7 +120,7 @@ class LocalDelivery:
         try:
             reached: dict[str, tuple[Principal, list[str]]] = {}
             for address in envelope.recipients:
-                principals = await self.directory.recipients(address)
+                principals = await self._recipients(address)
                 if not principals:  # gone since RCPT: the sender will hear at the next try
                     raise TemporaryFailure(f"{address} is no longer known")
                 for principal in principals:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailhive.interfaces.outbox import ITransport
 from mailhive.mail.delivery import deliver_each
+from mailhive.mail.postmaster import Postmaster
 from mailhive.model.envelope import Envelope, RecipientOutcome
 
 __all__ = ["LocalTransport"]
@@ -20,11 +21,12 @@ _CHUNK = 262_144
 @implementer(ITransport)
 @frozen
 class LocalTransport:
-    """Takes whatever is for a domain of the directory, known there or not."""
+    """Takes whatever is for a domain of the directory, known there or not, and for this host."""
 
     directory: Any  # IDirectory
     delivery: Any  # IDelivery
     blobs: Any  # IBlobStore
+    postmaster: Postmaster | None = None
     relays = False
     at_once = 20
     rate = None
@@ -32,6 +34,8 @@ class LocalTransport:
 
     def destination(self, address: str) -> Deferred[str | None]:
         """One for all, so that who is reached by addresses of several domains gets it once."""
+        if self.postmaster is not None and self.postmaster.is_of_host(address):
+            return succeed("here")
         found: Deferred[bool] = self.directory.is_local_domain(address.rpartition("@")[2])
         return found.addCallback(lambda is_local: "here" if is_local else None)
 
