@@ -43,11 +43,13 @@ class Reach:
     """Where mail for an address goes in the end.
 
     `elsewhere` has addresses of other servers by the sender that they are sent to from,
-    None: the original one.
+    None: the original one.  `is_expanded`: an alias of several is among what it stands for,
+    and not behind a list (RFC 3461 §5.2.7).
     """
 
     here: tuple[str, ...]
     elsewhere: Mapping[str | None, tuple[str, ...]]
+    is_expanded: bool = False
 
     @property
     def is_renamed(self) -> bool:
@@ -159,7 +161,12 @@ class ForwardingDelivery:
                 outcomes[address] = RecipientOutcome(address, 550, "5.1.1", "Nobody has it now")
                 continue
             outcomes[address] = RecipientOutcome(
-                address, 250, "2.1.5", "Passed on", notifies=reach.is_renamed
+                address,
+                250,
+                "2.1.5",
+                "Passed on",
+                notifies=reach.is_renamed,
+                is_expanded=reach.is_expanded,
             )
         return tuple(outcomes[address] for address in envelope.recipients)
 
@@ -168,6 +175,7 @@ class ForwardingDelivery:
         here: dict[str, str] = {}
         elsewhere: dict[str, tuple[str, str | None]] = {}
         seen: set[str] = set()
+        is_expanded = False
         waiting: list[tuple[str, str | None]] = [(address, None)]
         while waiting:
             each, sender = waiting.pop(0)
@@ -175,7 +183,9 @@ class ForwardingDelivery:
             table = self._table(each)
             if table is not None and canonical not in seen:
                 seen.add(canonical)
-                waiting += [(to, table.sender or sender) for to in table.to]
+                sender = table.sender or sender
+                is_expanded |= sender is None and len(table.to) > 1
+                waiting += [(to, sender) for to in table.to]
             elif table is not None or await self.directory.is_local_domain(split(canonical)[1]):
                 here.setdefault(canonical, each)
             else:
@@ -187,6 +197,7 @@ class ForwardingDelivery:
                 sender: tuple(to for to, by in elsewhere.values() if by == sender)
                 for sender in senders
             },
+            is_expanded,
         )
 
     def _table(self, address: str) -> ForwardSettings | None:

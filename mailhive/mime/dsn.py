@@ -24,12 +24,14 @@ _SUBJECTS = {
     "failed": "Undelivered mail returned to sender",
     "delayed": "Mail is delayed",
     "delivered": "Mail was delivered",
+    "expanded": "Mail was passed on",
     "relayed": "Mail was handed on",
 }
 _WORDS = {
     "failed": "Your message could not be delivered to:",
     "delayed": "Your message has not been delivered yet, and will be tried again, to:",
     "delivered": "Your message was delivered to:",
+    "expanded": "Your message was passed on, to all who are behind:",
     "relayed": "Your message was handed on to a server that may report no further, for:",
 }
 
@@ -38,7 +40,7 @@ _WORDS = {
 class RecipientReport:
     """What became of a recipient.
 
-    `action` is as in RFC 3464 §2.3.3 (failed, delayed, delivered, relayed), `reply` the
+    `action` is as in RFC 3464 §2.3.3 (failed, delayed, delivered, expanded, relayed), `reply` the
     SMTP reply, `host` the server that gave it, if another one did, and
     `original` the value of ORCPT (RFC 3461 §4.2).
     """

@@ -26,7 +26,8 @@ class RecipientOutcome:
 
     `host` is the name of the server that said so, if another one did, and
     `notifies` tells that it will send the delivery reports that were asked for
-    (RFC 3461 §5.2.2).
+    (RFC 3461 §5.2.2).  `is_expanded` tells that the address stands for several, of whom
+    there may be more to say (RFC 3464 §2.3.3).
     """
 
     recipient: str
@@ -35,3 +36,4 @@ class RecipientOutcome:
     text: str
     host: str = ""
     notifies: bool = False
+    is_expanded: bool = False

@@ -12,6 +12,7 @@ from mailhive.model.ids import random_id
 from mailhive.model.outbound import OutboundMessage
 from mailhive.queue.ledger import Report
 from mailhive.queue.reports import Reporter
+from mailhive.queue.schedule import success_action
 
 __all__ = ["DeliveryReports"]
 
@@ -36,7 +37,7 @@ class DeliveryReports:
         reports = [
             Report(
                 outcome.recipient,
-                "delivered",
+                success_action(outcome),
                 f"{outcome.code} {outcome.enhanced} {outcome.text}",
                 outcome.host,
             )

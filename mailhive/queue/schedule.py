@@ -7,7 +7,7 @@ from attrs import frozen
 
 from mailhive.model.envelope import RecipientOutcome
 
-__all__ = ["PAUSES", "Next", "after"]
+__all__ = ["PAUSES", "Next", "after", "success_action"]
 
 #: Seconds between attempts; the last one again and again (RFC 5321 §4.5.4.1).
 PAUSES = (60, 300, 900, 1_800, 3_600, 7_200, 14_400)
@@ -58,10 +58,10 @@ def after(
     age = (now - submitted_at) / 1000
     delivered, due_at, report = "no", None, wanted.failure
     if outcome.code < 300:
-        delivered = "unknown" if relays else "yes"
+        delivered = "unknown" if relays or outcome.notifies else "yes"
         report = None
         if wanted.success and not outcome.notifies:
-            report = "relayed" if relays else "delivered"  # RFC 3461 §5.2.3, §5.2.4
+            report = "relayed" if relays else success_action(outcome)  # RFC 3461 §5.2.4
     elif outcome.code >= 500:
         pass
     elif age > life:
@@ -73,6 +73,11 @@ def after(
         delivered, due_at = "queued", now + int(pause * 1000)
         report = wanted.delay if age > warn_after and not warned else None
     return Next(outcome.recipient, delivered, reply, due_at, report, outcome.host)
+
+
+def success_action(outcome: RecipientOutcome) -> str:
+    """The Action to report of a recipient who has the message (RFC 3461 §5.2.3, §5.2.7)."""
+    return "expanded" if outcome.is_expanded else "delivered"
 
 
 @frozen

@@ -16,6 +16,7 @@ from mailhive.errors import TemporaryFailure
 from mailhive.mail.forwarding import ForwardingDelivery
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.outbound import OutboundMessage
+from mailhive.queue.schedule import success_action
 from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
 
 RAW = b"Return-Path: <x@far.example>\r\n\tfolded\r\nReceived: x\r\nSubject: hi\r\n\r\nbody\r\n"
@@ -30,6 +31,8 @@ TABLES = {
     "round@here.example": ForwardSettings(to=("about@here.example",)),
     "about@here.example": ForwardSettings(to=("round@here.example",)),
     "nobody@here.example": ForwardSettings(to=("missing@here.example",)),
+    "again@here.example": ForwardSettings(to=("sales@here.example",)),
+    "members@here.example": ForwardSettings(to=("list@here.example",)),
     "partly@here.example": ForwardSettings(to=("missing@here.example", "alice@here.example")),
 }
 HERE = ["alice@here.example", "bob@here.example", "kept@here.example"]
@@ -181,17 +184,19 @@ async def test_a_report_stays_a_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "notify", "passed", "notifies"),
+    ("address", "notify", "passed", "told"),
     [
-        ("away@here.example", "SUCCESS,FAILURE", "SUCCESS,FAILURE", True),
-        ("sales@here.example", "SUCCESS,FAILURE", "FAILURE", False),
-        ("sales@here.example", "SUCCESS", "NEVER", False),
-        ("sales@here.example", "NEVER", "NEVER", False),
-        ("list@here.example", "NEVER", None, False),
+        ("away@here.example", "SUCCESS,FAILURE", "SUCCESS,FAILURE", "by others"),
+        ("sales@here.example", "SUCCESS,FAILURE", "FAILURE", "expanded"),
+        ("sales@here.example", "SUCCESS", "NEVER", "expanded"),
+        ("sales@here.example", "NEVER", "NEVER", "expanded"),
+        ("list@here.example", "NEVER", None, "delivered"),
+        ("again@here.example", "NEVER", "NEVER", "expanded"),
+        ("members@here.example", "NEVER", None, "delivered"),
     ],
 )
 @ensureDeferred
-async def test_reports(address: str, notify: str, passed: str | None, notifies: bool) -> None:
+async def test_reports(address: str, notify: str, passed: str | None, told: str) -> None:
     bench = Bench()
     envelope = Envelope(
         "x@far.example",
@@ -203,11 +208,11 @@ async def test_reports(address: str, notify: str, passed: str | None, notifies: 
     writer.write(RAW)
     with bench.blobs.hold():
         (outcome,) = await bench.delivery.deliver(envelope, await writer.commit())
-    assert outcome.notifies == notifies
+    assert ("by others" if outcome.notifies else success_action(outcome)) == told
     sent = bench.outbox.messages[0].envelope
     assert sent.recipient_parameters.get("bob@far.example", {}).get("NOTIFY") == passed
     assert sent.parameters == {
-        "BODY": "8BITMIME", **({"ENVID": "e"} if address != "list@here.example" else {})
+        "BODY": "8BITMIME", **({"ENVID": "e"} if passed else {})
     }  # fmt: skip
 
 

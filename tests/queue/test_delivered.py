@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 from pytest_twisted import ensureDeferred
 from twisted.internet.task import Clock
 
@@ -68,6 +68,11 @@ async def test_those_who_asked_are_told(stores: Any) -> None:
         ):
             assert f"\r\n{line}\r\n" in text
         assert text.count("Final-Recipient") == 1 and "Secret" not in text
+        await reports.delivered(
+            envelope, blob_id, [evolve(outcome("b@mx.example"), is_expanded=True)]
+        )
+        text = (await blobs.read(queue.messages.pop().blob_id)).decode()
+        assert "\r\nAction: expanded\r\n" in text and "Subject: Mail was passed on\r\n" in text
         # Of what is itself a report, and for want of room, nobody is told.
         await reports.delivered(Envelope("", *_rest(envelope)), blob_id, outcomes)
         queue.is_broken = True

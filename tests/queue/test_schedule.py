@@ -9,7 +9,7 @@ DAY = 86_400_000
 
 
 def follows(code: int, **more: Any) -> Next:
-    notifies = more.pop("notifies", False)
+    notifies, is_expanded = more.pop("notifies", False), more.pop("is_expanded", False)
     notify = more.pop("notify", None)
     given = {
         "relays": True,
@@ -22,13 +22,16 @@ def follows(code: int, **more: Any) -> Next:
         "has_sender": True,
         "parameters": {} if notify is None else {"NOTIFY": notify},
     } | more
-    outcome = RecipientOutcome("b@x.example", code, f"{code // 100}.0.0", "So", "mx", notifies)
+    outcome = RecipientOutcome(
+        "b@x.example", code, f"{code // 100}.0.0", "So", "mx", notifies, is_expanded
+    )
     return after(outcome, **given)
 
 
 def test_what_was_taken_is_done() -> None:
     assert follows(250) == Next("b@x.example", "unknown", "250 2.0.0 So", None, None, "mx")
     assert follows(250, relays=False).delivered == "yes"
+    assert follows(250, relays=False, notifies=True).delivered == "unknown"
 
 
 def test_what_was_refused_is_done_and_told() -> None:
@@ -61,9 +64,9 @@ def test_a_delay_is_told_once() -> None:
     [
         (None, {"failed", "delayed"}),
         ("NEVER", set()),
-        ("success", {"relayed", "delivered"}),
+        ("success", {"relayed", "delivered", "expanded"}),
         ("FAILURE", {"failed"}),
-        ("DELAY,SUCCESS", {"delayed", "relayed", "delivered"}),
+        ("DELAY,SUCCESS", {"delayed", "relayed", "delivered", "expanded"}),
     ],
 )
 def test_reports_that_the_sender_asked_for(notify: str | None, told: set[str]) -> None:
@@ -72,6 +75,7 @@ def test_reports_that_the_sender_asked_for(notify: str | None, told: set[str]) -
         "delayed": follows(450, now=DAY, notify=notify),
         "relayed": follows(250, notify=notify),
         "delivered": follows(250, notify=notify, relays=False),
+        "expanded": follows(250, notify=notify, relays=False, is_expanded=True),
     }
     for action, found in reports.items():
         assert found.report == (action if action in told else None)
