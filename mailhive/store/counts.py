@@ -151,10 +151,11 @@ class Counts:
             connection.execute("DELETE FROM thread WHERE id = ?", (number,))
             self._log.bury("Thread", thread_id(number), createdseq)
         else:
-            connection.execute(
-                "UPDATE thread SET emails = ?, unread = ?, trash_unread = ? WHERE id = ?",
-                (emails, unread, trash_unread, number),
-            )
+            if (emails, unread, trash_unread) != row[:3]:
+                connection.execute(
+                    "UPDATE thread SET emails = ?, unread = ?, trash_unread = ? WHERE id = ?",
+                    (emails, unread, trash_unread, number),
+                )
             # Its creation has told already what a thread begins with.
             if change.touched and row[0]:
                 connection.execute(
