@@ -79,9 +79,8 @@ def against(results: Results, size: int, peer: str) -> list[str]:
         if ours is None or (not good(ours) and not good(theirs)):
             continue
         ratios = [ratio(ours, theirs, row["unit"], key) for key in ("median", "best", "cpu")]
-        known = [r for r in ratios if r is not None]
         goal = f"{row['goal']:g}"
-        short = " **short**" if known and min(known) < row["goal"] else ""
+        short = " **short**" if ratios[0] is not None and ratios[0] < row["goal"] else ""
         cells = [cell(ours), cell(theirs), *map(shown, ratios), goal + short]
         lines.append(f"| {title(row)} | " + " | ".join(cells) + " |")
     return lines
