@@ -2,6 +2,8 @@
 
 from zope.interface import Interface
 
+from mailhive.model.arrival import PLAIN
+
 __all__ = ["IDelivery"]
 
 
@@ -23,15 +25,10 @@ class IDelivery(Interface):
         `OverQuota`, or `TemporaryFailure`.
         """
 
-    def deliver(
-        envelope, blob_id: str, junk: bool = False, filtered: bool = False, found: bytes = b""
-    ):
+    def deliver(envelope, blob_id: str, arrival=PLAIN):
         """Deliver the message stored in the blob to every recipient of `envelope`.
 
-        With `junk` it goes to the mailbox for junk, and nothing answers it.  With
-        `filtered` its header may say so too, or name keywords: a filter of ours wrote that.
-        `found` is what was found of the message when it came, the body of an
-        Authentication-Results field.
+        `arrival` is what is known of the message by the way it came (`Arrival`).
 
         The blob is already durable and holds trace headers (RFC 5321 §4.4); the
         caller committed or touched it in a hold that lasts until this fires

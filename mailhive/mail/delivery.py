@@ -17,6 +17,7 @@ from mailhive.mail.provision import Accounts
 from mailhive.mail.quota import OverQuota, add_within_quota
 from mailhive.mail.rules import NO_RULES, Marks, Rules, details, find_mailbox
 from mailhive.mime.charset import USUAL, Charsets
+from mailhive.model.arrival import PLAIN, Arrival
 from mailhive.model.email import NewEmail
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
@@ -105,17 +106,12 @@ class LocalDelivery:
         await self.accounts.store.write(account_id, _add_to_sent, email, principal.quota)
 
     def deliver(
-        self,
-        envelope: Envelope,
-        blob_id: str,
-        junk: bool = False,
-        filtered: bool = False,
-        found: bytes = b"",  # noqa: ARG002
+        self, envelope: Envelope, blob_id: str, arrival: Arrival = PLAIN
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
-        return ensureDeferred(self._deliver(envelope, blob_id, junk, filtered))
+        return ensureDeferred(self._deliver(envelope, blob_id, arrival))
 
     async def _deliver(
-        self, envelope: Envelope, blob_id: str, junk: bool, filtered: bool
+        self, envelope: Envelope, blob_id: str, arrival: Arrival
     ) -> tuple[RecipientOutcome, ...]:
         try:
             reached: dict[str, tuple[Principal, list[str]]] = {}
@@ -126,8 +122,8 @@ class LocalDelivery:
                 for principal in principals:
                     reached.setdefault(principal.name, (principal, []))[1].append(address)
             email = await self._turns.run(self._analysed, blob_id)
-            marks = self.rules.marks(email.headers, filtered=filtered)
-            marks = evolve(marks, is_junk=junk or marks.is_junk)
+            marks = self.rules.marks(email.headers, filtered=arrival.is_filtered)
+            marks = evolve(marks, is_junk=arrival.is_junk or marks.is_junk)
             filed = await self._file(email, list(reached.values()), marks)
         except OverQuota as error:
             return _all(envelope, 452, "4.2.2", str(error))
@@ -200,28 +196,21 @@ class LocalDelivery:
 
 
 async def deliver_each(
-    delivery: Any,
-    envelope: Envelope,
-    blob_id: str,
-    junk: bool = False,
-    filtered: bool = False,
-    found: bytes = b"",
+    delivery: Any, envelope: Envelope, blob_id: str, arrival: Arrival = PLAIN
 ) -> tuple[RecipientOutcome, ...]:
     """`IDelivery.deliver` for a caller who can tell of each recipient by itself.
 
     To all at once, so that who is reached by two addresses gets it once; that is all or
     nothing, so after a failure to each for itself.
     """
-    together: tuple[RecipientOutcome, ...] = await delivery.deliver(
-        envelope, blob_id, junk, filtered, found
-    )
+    together: tuple[RecipientOutcome, ...] = await delivery.deliver(envelope, blob_id, arrival)
     if len(envelope.recipients) == 1 or any(outcome.code < 400 for outcome in together):
         return together
     outcomes = []
     for address, failed in zip(envelope.recipients, together, strict=True):
         try:
             alone = evolve(envelope, recipients=(address,))
-            (outcome,) = await delivery.deliver(alone, blob_id, junk, filtered, found)
+            (outcome,) = await delivery.deliver(alone, blob_id, arrival)
         except TemporaryFailure:
             outcome = failed
         outcomes.append(outcome)

@@ -20,6 +20,7 @@ from zope.interface import implementer
 from mailhive.config.forward import ForwardSettings
 from mailhive.interfaces.delivery import IDelivery
 from mailhive.model.addresses import canonical_address, split
+from mailhive.model.arrival import PLAIN, Arrival
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.ids import random_id
 from mailhive.model.outbound import OutboundMessage
@@ -62,9 +63,7 @@ class _Message:
     """What there is to deliver, as `IDelivery.deliver` has it."""
 
     blob_id: str
-    junk: bool
-    filtered: bool
-    found: bytes
+    arrival: Arrival
 
 
 def _keyed(tables: Mapping[str, ForwardSettings]) -> dict[str, ForwardSettings]:
@@ -124,15 +123,9 @@ class ForwardingDelivery:
         return evolve(min(refusals, key=lambda one: one.code), recipient=address)
 
     def deliver(
-        self,
-        envelope: Envelope,
-        blob_id: str,
-        junk: bool = False,
-        filtered: bool = False,
-        found: bytes = b"",
+        self, envelope: Envelope, blob_id: str, arrival: Arrival = PLAIN
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
-        message = _Message(blob_id, junk, filtered, found)
-        return Deferred.fromCoroutine(self._deliver(envelope, message))
+        return Deferred.fromCoroutine(self._deliver(envelope, _Message(blob_id, arrival)))
 
     async def _deliver(self, envelope: Envelope, message: _Message) -> tuple[RecipientOutcome, ...]:
         outcomes: dict[str, RecipientOutcome] = {}
@@ -221,9 +214,7 @@ class ForwardingDelivery:
         if not recipients:
             return {}
         part = evolve(envelope, recipients=tuple(dict.fromkeys(recipients)))
-        outcomes = await self.inner.deliver(
-            part, message.blob_id, message.junk, message.filtered, message.found
-        )
+        outcomes = await self.inner.deliver(part, message.blob_id, message.arrival)
         return {outcome.recipient: outcome for outcome in outcomes}
 
     async def _delivered_to(self, blob_id: str) -> set[str | None]:
@@ -259,9 +250,9 @@ class ForwardingDelivery:
         # RFC 5321 §4.4: only who delivers has a Return-Path.
         content = f"Delivered-To: {address}\r\n".encode() + _RETURN_PATH.sub(b"", raw, count=1)
         fields = b""
-        if message.found:
+        if found := message.arrival.found:
             domain = split(canonical_address(address) or "")[1]
-            fields = await self.offload(self.seal, content, domain, message.found)
+            fields = await self.offload(self.seal, content, domain, found)
         writer = self.blobs.open_writer()
         try:
             writer.write(fields)
@@ -290,7 +281,9 @@ def _envelope(
         # That it was passed on is told as success, once and for all of them.
         wanted = [word for word in (given["NOTIFY"] or "").upper().split(",") if word != "SUCCESS"]
         given["NOTIFY"] = ",".join(wanted) or "NEVER"
-    if is_alias and message.junk:  # whose sender is not the one that it names, like as not
+    if (
+        is_alias and message.arrival.is_junk
+    ):  # whose sender is not the one that it names, like as not
         given["NOTIFY"] = "NEVER"
     return Envelope(
         envelope.mail_from if sender is None or not envelope.mail_from else sender,

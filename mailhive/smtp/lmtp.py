@@ -12,14 +12,7 @@ class LmtpSession(Session):
     """Tells of each recipient by itself (RFC 2033 §4.2)."""
 
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
-        return await deliver_each(
-            self.delivery,
-            envelope,
-            blob_id,
-            junk=self.is_junk,
-            filtered=self._filtered,
-            found=self._found,
-        )
+        return await deliver_each(self.delivery, envelope, blob_id, self.arrival)
 
     def verdict(self, outcomes: tuple[RecipientOutcome, ...]) -> Answer:
         return replies_for_each(self.recipients, outcomes)

@@ -19,6 +19,7 @@ from attrs import evolve
 from twisted.logger import Logger, LogLevel
 
 from mailhive.errors import TemporaryFailure
+from mailhive.model.arrival import PLAIN, Arrival
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.scram import ScramLogin
 from mailhive.smtp import replies
@@ -99,10 +100,8 @@ class Session:
         self.start: MessageStart | None = None
         #: Whom the client names; checks may have changed those in `start`.
         self.recipients: tuple[str, ...] = ()
-        #: Is it to go into the mailbox for junk?
-        self.is_junk = False
-        #: What was found of it, the body of an Authentication-Results field.
-        self._found = b""
+        #: What is known of it.
+        self.arrival = PLAIN
         self._size = 0
         self._began = 0.0
 
@@ -274,8 +273,7 @@ class Session:
         trace = self.trace(start)
         self._size = len(trace)
         self._filter = TraceFilter()
-        self.is_junk = False
-        self._found = b""
+        self.arrival = Arrival(is_filtered=self._filtered)
         self._writer = self._blobs.open_writer()
         if any(check.reads_messages for check in self._checks):
             self._spool = Spool(self._directory)
@@ -332,8 +330,7 @@ class Session:
         sent = evolve(self.start.envelope, mail_from=message.envelope.mail_from)
         self._writer.write(self.trace(evolve(self.start, envelope=sent)))
         self.start = evolve(self.start, envelope=message.envelope)
-        self.is_junk = message.is_junk
-        self._found = message.found
+        self.arrival = evolve(self.arrival, is_junk=message.is_junk, found=message.found)
         self._writer.write(message.header)
         for chunk in spool.rest():
             self._writer.write(chunk)
@@ -369,7 +366,7 @@ class Session:
         with self._blobs.hold():
             blob_id = await self.commit()
             outcomes = await self.hand_over(envelope, blob_id)
-            if not self.is_junk:  # whose sender is not the one that it names, like as not
+            if not self.arrival.is_junk:  # whose sender is not the one that it names, like as not
                 await self.services.reports.delivered(envelope, blob_id, outcomes)
         if not any(outcome.code == 250 for outcome in outcomes):
             await self.forget(blob_id)
@@ -378,7 +375,7 @@ class Session:
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
         """Have a stored message delivered."""
         outcomes: tuple[RecipientOutcome, ...] = await self.delivery.deliver(
-            envelope, blob_id, junk=self.is_junk, filtered=self._filtered, found=self._found
+            envelope, blob_id, self.arrival
         )
         return outcomes
 

@@ -13,6 +13,7 @@ from mailhive.blobs.holds import Holds
 from mailhive.errors import BlobNotFound, TemporaryFailure
 from mailhive.interfaces.blobs import IBlobStore, IBlobWriter
 from mailhive.interfaces.delivery import IDelivery
+from mailhive.model.arrival import PLAIN, Arrival
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
 
@@ -129,8 +130,7 @@ class Delivered:
 
     envelope: Envelope
     blob_id: str
-    junk: bool = False
-    filtered: bool = False
+    arrival: Arrival
 
 
 def _lower(addresses: Iterable[str]) -> frozenset[str]:
@@ -172,18 +172,13 @@ class MemoryDelivery:
         return succeed(None)
 
     def deliver(
-        self,
-        envelope: Envelope,
-        blob_id: str,
-        junk: bool = False,
-        filtered: bool = False,
-        found: bytes = b"",  # noqa: ARG002
+        self, envelope: Envelope, blob_id: str, arrival: Arrival = PLAIN
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
         if not self.available:
             return fail(TemporaryFailure("the mail store does not answer"))
         outcomes = tuple(self._outcomes(envelope.recipients))
         if any(outcome.code == 250 for outcome in outcomes):
-            self.delivered.append(Delivered(envelope, blob_id, junk, filtered))
+            self.delivered.append(Delivered(envelope, blob_id, arrival))
         return succeed(outcomes)
 
     def _outcomes(self, recipients: Iterable[str]) -> Iterable[RecipientOutcome]:

@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 
 from mailhive.errors import TemporaryFailure
 from mailhive.mail.delivery import LocalDelivery
+from mailhive.model.arrival import Arrival
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
 from mailhive.testing.local import LocalStores
@@ -179,7 +180,7 @@ async def test_junk_goes_to_its_mailbox(stores: LocalStores) -> None:
     async def file(subject: bytes, junk: bool) -> dict[str, Any]:
         blob_id = await alice.store_blob(b"Subject: " + subject + b"\r\n\r\n")
         envelope = Envelope("x@example.com", ("alice@example.org",))
-        (outcome,) = await delivery.deliver(envelope, blob_id, junk=junk)
+        (outcome,) = await delivery.deliver(envelope, blob_id, Arrival(junk))
         assert outcome.code == 250
         found = await alice.call("Email/get", properties=["subject", "mailboxIds", "keywords"])
         return next(e for e in found["list"] if e["subject"] == subject.decode())

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from mailhive.config.forward import ForwardSettings, problems
 from mailhive.errors import TemporaryFailure
 from mailhive.mail.forwarding import ForwardingDelivery
+from mailhive.model.arrival import Arrival
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.outbound import OutboundMessage
 from mailhive.queue.schedule import success_action
@@ -93,10 +94,10 @@ class Bench:
         writer = self.blobs.open_writer()
         writer.write(raw)
         mail_from = more.pop("mail_from", "x@far.example")
-        junk = more.pop("junk", False)
+        arrival = Arrival(more.pop("junk", False), found=found)
         with self.blobs.hold():
             outcomes = await self.delivery.deliver(
-                Envelope(mail_from, recipients, **more), await writer.commit(), junk, found=found
+                Envelope(mail_from, recipients, **more), await writer.commit(), arrival
             )
         return [(outcome.recipient, outcome.code) for outcome in outcomes]
 

@@ -8,6 +8,7 @@ from twisted.logger import capturedLogs
 
 from mailhive.errors import TemporaryFailure
 from mailhive.jmap.limits import Limits
+from mailhive.model.arrival import PLAIN
 from mailhive.model.envelope import RecipientOutcome
 from mailhive.smtp import replies
 from mailhive.smtp.listener import DRAIN_TIMEOUT
@@ -39,8 +40,8 @@ class SlowDelivery(MemoryDelivery):
     def check_recipient(self, address, size=None):
         return self._later(super().check_recipient(address, size))
 
-    def deliver(self, envelope, blob_id, junk=False, filtered=False, found=b""):
-        return self._later(super().deliver(envelope, blob_id, junk, filtered))
+    def deliver(self, envelope, blob_id, arrival=PLAIN):
+        return self._later(super().deliver(envelope, blob_id, arrival))
 
     def go_on(self):
         self.waiting.pop(0).callback(None)
@@ -352,7 +353,7 @@ def test_a_write_that_fails_is_our_fault(new_bench, error, after):
 
 def test_a_bug_of_ours_shows_no_traceback(new_bench):
     class Buggy(MemoryDelivery):
-        def deliver(self, envelope, blob_id, junk=False, filtered=False, found=b""):
+        def deliver(self, envelope, blob_id, arrival=PLAIN):
             return 1 / 0
 
     bench = new_bench()

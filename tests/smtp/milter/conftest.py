@@ -134,7 +134,11 @@ class Listener:
         """Envelope, junk or not, and the message behind its trace fields."""
         blobs = self.services.blobs._blobs
         return [
-            (each.envelope, each.junk, blobs[each.blob_id].content.partition(b" +0000\r\n")[2])
+            (
+                each.envelope,
+                each.arrival.is_junk,
+                blobs[each.blob_id].content.partition(b" +0000\r\n")[2],
+            )
             for each in self.services.delivery.delivered
         ]
 
