@@ -126,3 +126,15 @@ def test_citations_in_the_code_name_sections() -> None:
 def test_the_table_is_up_to_date() -> None:
     table = (ROOT / "docs" / "rfc" / "support.md").read_text(encoding="utf-8")
     assert table == support.table(INDEX), "run make docs"
+
+
+def test_every_rfc_that_is_cited_is_told_of() -> None:
+    text = (ROOT / "docs" / "rfc" / "others.md").read_text(encoding="utf-8")
+    told = {int(number) for number in re.findall(r"\b\d{4}\b", text)} | {8620, 8621}
+    for first, last in re.findall(r"\b(\d{4}) to (\d{4})\b", text):
+        told |= set(range(int(first), int(last) + 1))
+    code = (path.read_text(encoding="utf-8") for path in CODE.rglob("*.py"))
+    cited = {int(number) for source in code for number in re.findall(r"RFC (\d{4})", source)}
+    assert cited - told == set()
+    for place in re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:/|\.py))`", text):
+        assert place == "mailhive/" or (CODE / place).exists(), place
