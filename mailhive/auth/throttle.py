@@ -76,6 +76,7 @@ class Throttle:
 
     def end(self, attempt: "Attempt", right: bool | None) -> None:
         """Count an attempt: was it right, or None if nobody can tell?"""
+        news = right is False or (right is True and self._is_news(attempt))
         counted = []
         for key in attempt.keys:
             record = self._record(key)
@@ -84,8 +85,15 @@ class Throttle:
                 del record.pending[attempt.guess]
                 counted.append(key)
         self._count(attempt.who, attempt.keys, tuple(counted), right)
-        if right is not None:
+        if news and right is not None:
             self.tell(attempt.who, attempt.keys if right else tuple(counted), right)
+
+    def _is_news(self, attempt: "Attempt") -> bool:
+        """Does a right attempt change what others know, or was it long since they heard?"""
+        known = self._known.get(attempt.who, float("-inf"))
+        return known < self._clock() - _KNOWN_FOR / 2 or any(
+            key in self._records and self._records[key].failures for key in attempt.keys
+        )
 
     def hear(self, who: tuple[str, str], keys: tuple[_Key, ...], right: bool) -> None:
         """Count an attempt that another process has looked at."""

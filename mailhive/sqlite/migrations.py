@@ -51,7 +51,7 @@ class Schema:
         `<file>.v<version>.backup` beside it.  `SchemaError` for a file that is
         newer than this program or not one of its own.
         """
-        if connection.value("PRAGMA user_version") == self.version and self._is_ours(connection):
+        if self.is_applied(connection):
             return
         # Another process may be doing the same: what is found holds in a transaction only.
         with connection.transaction("IMMEDIATE"):
@@ -63,6 +63,11 @@ class Schema:
             backup(connection, path.with_name(f"{path.name}.v{found}.backup"))
             with connection.transaction("IMMEDIATE"):
                 self._migrate(connection, self._found(connection))
+
+    def is_applied(self, connection: Connection) -> bool:
+        """Is it a file of ours, of the newest version?"""
+        found = connection.value("PRAGMA user_version")
+        return bool(found == self.version) and self._is_ours(connection)
 
     def _found(self, connection: Connection) -> int:
         """The version of the file, 0 for an empty one."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from mailhive.errors import TemporaryFailure
-from mailhive.sqlite.connection import is_storage_failure
+from mailhive.sqlite.connection import Connection, is_storage_failure
 from mailhive.store.account import Account, AccountFiles
 from mailhive.store.database import Database, Sessions, Threads
 
@@ -20,7 +21,7 @@ __all__ = ["ReplicaAccount"]
 
 
 class _Replica(Database):
-    """`open_there()` has the owner bring the file to the newest schema, `write` writes there."""
+    """`open_there()` has the owner bring an older file up to date, `write` writes there."""
 
     def __init__(
         self,
@@ -38,12 +39,18 @@ class _Replica(Database):
         return self._write_there(fn, *args)
 
     def _get_ready(self) -> Deferred[None]:
-        return self._open_there().addCallback(lambda _: self._threads.write(self._connect))
+        return super()._get_ready().addErrback(self._not_ready)
+
+    def _not_ready(self, failure: Failure) -> Deferred[None]:
+        failure.trap(_Outdated)
+        again = super()._get_ready
+        return self._open_there().addCallback(lambda _: again())
 
     def _connect(self) -> None:
         waiting = None
         try:
             waiting = self._sessions.connect(wait=True)
+            self._sessions.prepare(waiting)
             self._inline = self._sessions.connect(wait=False)
         except Exception as error:
             if waiting is not None:
@@ -73,6 +80,10 @@ class _Replica(Database):
             connection.close()
 
 
+class _Outdated(Exception):
+    """The file is of an older version."""
+
+
 class ReplicaAccount(Account):
     """An account whose owner is another process."""
 
@@ -89,3 +100,7 @@ class ReplicaAccount(Account):
 
     def open(self) -> Deferred[None]:
         return self.database.open()  # the owner takes care of the text
+
+    def prepare(self, connection: Connection) -> None:
+        if not self._files.schema.is_applied(connection):
+            raise _Outdated

@@ -10,6 +10,7 @@ For tests that need real sockets, and for people who write clients.
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -31,6 +32,7 @@ _CONFIG = """
 [server]
 hostname = "mail.example.org"
 data-dir = "data"
+workers = {workers}
 
 [server.listener."jmap"]
 bind = "127.0.0.1:{http_port}"
@@ -102,6 +104,7 @@ class DaemonProcess:
     directory: Path
     users: Mapping[str, str] = USERS
     tls: tuple[Path, Path] | None = None
+    workers: int = 1
     url: str | None = None
     extra: str = ""
     keys: Mapping[str, str] = Factory(dict)
@@ -140,7 +143,7 @@ class DaemonProcess:
         lines = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
-    def workers(self) -> dict[int, int]:
+    def worker_pids(self) -> dict[int, int]:
         """The process ids of the workers that it has at this moment, by number."""
         found = {}
         for path in Path("/proc").glob("[0-9]*"):
@@ -168,12 +171,18 @@ class DaemonProcess:
                 command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         deadline = time.monotonic() + patience
-        for port in (self.http_port, self.smtp_port):
-            while not _answers(port):
-                if not self.is_running() or time.monotonic() > deadline:
-                    self.kill()
-                    raise DaemonFailed(self.log()[begin:])
-                time.sleep(0.02)
+        while not self._has_started(begin):
+            if not self.is_running() or time.monotonic() > deadline:
+                self.kill()
+                raise DaemonFailed(self.log()[begin:])
+            time.sleep(0.02)
+
+    def _has_started(self, begin: int) -> bool:
+        # Where there are several workers, the ports answer before any of them does.
+        listening = len(re.findall(r'/\d+\] smtp listener "smtp" on ', self.log()[begin:]))
+        return all(map(_answers, (self.http_port, self.smtp_port))) and (
+            self.workers == 1 or listening >= self.workers
+        )
 
     def account(self, *words: str, password: str = "") -> subprocess.CompletedProcess[str]:
         """`mailhive account WORDS`, on the configuration of this server."""
@@ -213,7 +222,11 @@ class DaemonProcess:
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would, and its workers with it."""
         if self._process is not None:
-            workers = self.workers()
+            workers = self.worker_pids()
+            self._process.send_signal(signal.SIGSTOP)  # so that none sees another die
+            for pid in workers.values():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
             self._process.kill()
             self._process.wait()
             self._process = None
@@ -236,6 +249,7 @@ class DaemonProcess:
             certificate, key = (json.dumps(str(path)) for path in self.tls)
             tls = f'tls = "implicit"\ncertificate = {certificate}\nprivate-key = {key}'
         text = _CONFIG.format(
+            workers=self.workers,
             http_port=self.http_port,
             smtp_port=self.smtp_port,
             url=self.base_url,

@@ -1,5 +1,6 @@
 """Every mistake in a configuration file is found, at its line, with what is allowed."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,9 @@ MISTAKES = {
                               "is a string; allowed is an integer"),
     "boolean for an integer": ("+[jmap.limits]\ncalls = true", 9, "jmap.limits.calls",
                                "is a boolean; allowed is an integer"),
+    "no workers": ("+[server]\nworkers = 0", 9, "server.workers", 'allowed is 1 to 64, or "auto"'),
+    "workers by name": ("+[server]\nworkers = 'many'", 9, "server.workers",
+                        '"many" is not allowed; allowed is 1 to 64, or "auto"'),
     "integer for a string": ("+[server]\nhostname = 3", 9, "server.hostname",
                              "is an integer; allowed is a string"),
     "string for a boolean": ("5:directory = 'memory'\nenabled = 'yes'", 6, "jmap.enabled",
@@ -300,6 +304,7 @@ email = "alice@example.org"
 [server]
 hostname = "mx.example.org"
 data-dir = "data"
+workers = "auto"
 [server.listener."more smtp"]
 bind = ["[::]:25", "0.0.0.0:25", "localhost:26", "systemd:mail"]
 protocol = "smtp"
@@ -314,6 +319,7 @@ max-size = "40M"
     settings = load(path).settings
     assert settings.server.hostname == "mx.example.org"
     assert settings.server.data_dir == tmp_path / "data"
+    assert settings.server.workers == len(os.sched_getaffinity(0))
     listener = settings.server.listener["more smtp"]
     assert listener.name == "more smtp"
     assert listener.bind == (
@@ -337,6 +343,7 @@ max-size = "40M"
 def test_defaults(tmp_path: Path) -> None:
     settings = load(write(tmp_path)).settings
     assert settings.server.data_dir == tmp_path / "var"
+    assert settings.server.workers == 1
     assert settings.storage.mail in settings.store
     assert settings.storage.blob in settings.blob
     assert limits_of(settings) == Limits()

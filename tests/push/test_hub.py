@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from mailhive.jmap.registry import Registry
+from mailhive.model.changes import StateChange
 from mailhive.model.principal import Principal
 from mailhive.push.hub import AT_A_TIME, GATHER, PushHub
 from mailhive.push.state import decode_push_state, encode_push_state
@@ -194,3 +195,29 @@ async def test_subscriber_that_fails_does_not_keep_others_waiting(
         await woken
     told = {str(subscription.take()) for subscription in subscriptions}
     assert len(told) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_not_heard_of_another_process_is_found(
+    server: LocalUser, stores: LocalStores
+) -> None:
+    """Its commits are in the files, whatever became of its word of them."""
+    hub = PushHub(stores.mail_store, TYPES, reactor)
+    listener = Listener()
+    subscription = await hub.subscribe([server.account_id], None, None, listener.wake)
+    stores.mail_store._observers.remove(hub._committed)
+    await server.add(MESSAGE)
+    await settle()
+    assert subscription.take() is None
+    hub.look_again(lambda account_id: account_id != server.account_id)
+    await settle()
+    assert subscription.take() is None
+    hub.look_again(lambda account_id: account_id == server.account_id)
+    await settle()
+    changed, _ = subscription.take()
+    states = changed[server.account_id]
+    assert states.keys() == {"Mailbox", "Thread", "Email", "EmailDelivery"}
+    hub.look_again(lambda _: True)
+    hub._committed(StateChange(server.account_id, {n: int(s) for n, s in states.items()}))
+    await settle()
+    assert subscription.take() is None  # it was told already

@@ -211,15 +211,17 @@ def check_databases(server: DaemonProcess, place: Path) -> None:
     assert databases
     for path in databases:
         connection = Connection(path)
-        assert problems(connection) == [], path
+        if connection.value("PRAGMA user_version"):  # else killed while it was made
+            assert problems(connection) == [], path
         connection.close()
     shutil.rmtree(place)
 
 
-@pytest.mark.timeout(60 + 20 * ROUNDS)
-def test_nothing_acknowledged_is_lost(tmp_path: Path, jmap: Callable) -> None:
+@pytest.mark.timeout(120 + 40 * ROUNDS)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_acknowledged_is_lost(tmp_path: Path, jmap: Callable, workers: int) -> None:
     rng = random.Random(20260801)
-    server, ledger = DaemonProcess(tmp_path), Ledger()
+    server, ledger = DaemonProcess(tmp_path, workers=workers), Ledger()
     server.start()
     begin = time.monotonic()
     try:
