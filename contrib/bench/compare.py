@@ -188,14 +188,18 @@ def main() -> None:
     options.directory.mkdir(parents=True, exist_ok=True)
     options.sizes = [int(size) for size in options.sizes.split(",")]
     cyrus_sizes = [int(size) for size in options.cyrus_sizes.split(",") if size]
+    workers = [int(count) for count in options.workers.split(",") if count]
     rows = chosen(options.rows)
     with contextlib.ExitStack() as stack:
         peers = []
-        for size in options.sizes:
-            directory = options.directory / f"mailhive-{size}"
+        lanes = [(size, None) for size in options.sizes]
+        for size, count in lanes + [(min(options.sizes), count) for count in workers]:
+            name = f"mailhive-{size}" if count is None else f"mailhive-{size}-workers{count}"
+            directory = options.directory / name
             directory.mkdir(exist_ok=True)
             fill_mailhive(directory, size, options.seed)
-            server = Mailhive(directory, [user_of(size), *MIXED], source=options.source)
+            users = [user_of(size), *MIXED]
+            server = Mailhive(directory, users, workers=count, source=options.source)
             stack.callback(server.stop)
             peers.append(Peer(server, [size]))
         if cyrus_sizes:
@@ -208,16 +212,6 @@ def main() -> None:
             cyrus.stop()
             peers.append(Peer(cyrus, cyrus_sizes))
         table, about = measured(peers, others(options), rows, options)
-    by_workers = {}
-    for workers in map(int, filter(None, options.workers.split(","))):
-        directory = options.directory / f"mailhive-{min(options.sizes)}"
-        users_of_it = [user_of(min(options.sizes)), *MIXED]
-        server = Mailhive(directory, users_of_it, workers=workers, source=options.source)
-        try:
-            peer = Peer(server, [min(options.sizes)])
-            by_workers[workers] = measured([peer], [], rows, options)[0]
-        finally:
-            server.stop()
     results = {
         "command": " ".join(["contrib/bench/compare.py", *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -227,7 +221,7 @@ def main() -> None:
         "cyrus_sizes": cyrus_sizes,
         "peers": [peer.partition("=")[0] for peer in options.peer],
         "rows": table,
-        "workers": by_workers,
+        "workers": workers,
         "servers": about,
     }
     written = options.json or options.directory / "results.json"

@@ -47,8 +47,6 @@ def free_port() -> int:
 class Mailhive:
     """A daemon on a data directory.  `source` is the checkout that it runs from."""
 
-    name = "mailhive"
-
     def __init__(
         self,
         directory: pathlib.Path,
@@ -60,6 +58,7 @@ class Mailhive:
         python: str = sys.executable,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        self.name = "mailhive" if workers is None else f"mailhive with {workers} workers"
         self.directory, self.source, self.before, self.python = directory, source, before, python
         self.http, self.smtp_port, self.lmtp_port = free_port(), free_port(), free_port()
         self.config = directory / "mailhive.toml"
