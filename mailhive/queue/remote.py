@@ -157,7 +157,10 @@ class Desk:
         self._held[caller].add(message_id)
 
     def _end_hold(self, name: str, caller: Any, message_id: str) -> Any:
-        self._held.get(caller, set()).discard(message_id)
+        held = self._held.get(caller, set())
+        if message_id not in held:  # since the last office, and it waited for this one to say so
+            self._taken_over.add(message_id)
+        held.discard(message_id)
         return getattr(self.outbox, name)(message_id)
 
     def _gone(self, _: object, caller: Any) -> None:
