@@ -229,7 +229,8 @@ class _Other:
         return asked
 
     def tell(self, octets: bytes) -> None:
-        if self._is_there and self._link is not None:
+        # Behind the Hello, on which it looks for what it was not told.
+        if self._link is not None:
             self._link.send(octets)
 
     def _give_up(self, number: int) -> None:

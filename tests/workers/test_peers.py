@@ -106,3 +106,16 @@ async def test_every_worker_names_the_same_owner(hall):
     for name in ("a1", "a2", "abcdefghij"):
         assert len({peers.owner(name) for peers in everybody}) == 1
     assert {everybody[0].owner(f"a{n}") for n in range(100)} == {0, 1, 2}
+
+
+@ensureDeferred
+async def test_all_is_told_to_those_who_joined(hall):
+    """Who looked for news when it joined is told of all that comes after."""
+    place, heard = hall(), []
+    office, other = place.peers(0), place.peers(1)
+    other.serve("news", lambda caller, what: heard.append(what))
+    other.on_join(lambda _: office.tell("news", "at once"))
+    for peers in (office, other):
+        peers.startService()
+    await until(lambda: heard)
+    assert heard == ["at once"]
