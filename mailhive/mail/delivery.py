@@ -167,12 +167,13 @@ class LocalDelivery:
                 _, account_id, email_id = value
                 with suppress(AccountNotFound):  # the account is being removed
                     await self.accounts.store.write(account_id, _destroy, email_id)
-        for failure in failures:
+        others = [failure for failure in failures if not failure.check(OverQuota)]
+        for failure in others:
             if not failure.check(TemporaryFailure, AccountNotFound):
                 self._log.failure("Delivery failed", failure=failure)
-        raise next(
-            (f.value for f in failures if f.check(OverQuota)), TemporaryFailure("store failure")
-        )
+        if others:  # of which nobody may know what came of them: not as when it is nowhere
+            raise TemporaryFailure("store failure")
+        raise failures[0].value
 
     async def _file_one(
         self, email: NewEmail, principal: Principal, addresses: list[str], marks: Marks

@@ -368,8 +368,8 @@ class Session:
             outcomes = await self.hand_over(envelope, blob_id)
             if not self.arrival.is_junk:  # whose sender is not the one that it names, like as not
                 await self.services.reports.delivered(envelope, blob_id, outcomes)
-        if not any(outcome.code == 250 for outcome in outcomes):
-            await self.forget(blob_id)
+        if all(outcome.code == 452 or outcome.code >= 500 for outcome in outcomes):
+            await self.forget(blob_id)  # after any other failure somebody may have it
         return tuple(outcomes)
 
     async def hand_over(self, envelope: Envelope, blob_id: str) -> tuple[RecipientOutcome, ...]:
