@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mailhive.errors import MailhiveError, TemporaryFailure
+from mailhive.errors import BlobNotFound, MailhiveError, TemporaryFailure
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.outbound import OutboundMessage
 from mailhive.model.rates import Rate
@@ -17,6 +17,11 @@ __all__ = ["Handover", "Way"]
 
 #: Deliveries at a time to a destination of which nothing more is known yet.
 _AT_ONCE = 5
+#: Destinations whose transport is remembered.
+_MOST_KNOWN = 10_000
+
+
+_LOST = "The message was lost"
 
 
 @frozen
@@ -60,6 +65,8 @@ class Handover:
         for transport in self.transports:
             destination = await transport.destination(address)
             if destination is not None:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()  # those in use come back with the next question
                 self._known[destination] = transport
                 return Way(transport, destination)
         return Way(None, "")
@@ -86,6 +93,10 @@ class Handover:
             outcomes: tuple[RecipientOutcome, ...] = await transport.deliver(part, message.blob_id)
         except CancelledError:
             raise
+        except BlobNotFound:
+            # Out of step with each other, as after a restored backup: no time mends that.
+            self._log.error("Message {id} is not there any more", id=message.id)
+            return tuple(RecipientOutcome(a, 554, "5.3.0", _LOST) for a in addresses)
         except Exception as error:
             if isinstance(error, MailhiveError):
                 self._log.warn("Message {id} is put off: {why}", id=message.id, why=str(error))

@@ -138,6 +138,14 @@ class Ledger:
                 self._forget_if_done(message_id)
         return waiting
 
+    def bring_forward(self, until: int) -> None:
+        """Have nothing wait longer than that but for its `send_at`."""
+        self.connection.execute(
+            "UPDATE recipient SET due_at = max(?, coalesce("
+            " (SELECT send_at FROM message WHERE id = recipient.message), 0)) WHERE due_at > ?",
+            (until, until),
+        )
+
     def held(self) -> list[str]:
         """The messages that are held."""
         return self._ids(f"SELECT id FROM message WHERE {_IS_HELD}")

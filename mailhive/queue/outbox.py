@@ -31,7 +31,7 @@ from mailhive.queue.claims import Claims
 from mailhive.queue.handover import Handover, Way
 from mailhive.queue.ledger import Batch, Ledger, open_ledger
 from mailhive.queue.pace import Pace
-from mailhive.queue.schedule import Next, after
+from mailhive.queue.schedule import JITTER, PAUSES, Next, after
 from mailhive.sqlite.thread import FileThread
 
 __all__ = ["Outbox"]
@@ -98,6 +98,8 @@ class Outbox(Service):
     def startService(self) -> None:
         """Open the file; blocks.  `SchemaError` when it was written by a newer mailhive."""
         ledger = self._file.open(self._path, open_ledger)
+        # No pause is longer, unless the clock was put back since.
+        ledger.bring_forward(self._now() + int(PAUSES[-1] * (1 + JITTER) * 1000))
         held, untold, unreported = ledger.held(), ledger.untold(), ledger.unreported()
         self._version = ledger.version()
         super().startService()

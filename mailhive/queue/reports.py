@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import frozen
 
+from mailhive.errors import BlobNotFound
 from mailhive.mime.dsn import RecipientReport, delivery_status_notification
 from mailhive.model.envelope import Envelope
 from mailhive.model.ids import random_id
@@ -35,18 +36,21 @@ class Reporter:
         """The message that tells the sender of `reports`."""
         envelope = message.envelope
         given = envelope.recipient_parameters
-        size = await self.blobs.size(message.blob_id)
+        try:
+            size = await self.blobs.size(message.blob_id)
+        except BlobNotFound:  # that is what the report says, then
+            size = 0
         # RFC 3461 §4.3: only a failure brings the whole message back; RFC 8689 §5.
         requires_tls = "REQUIRETLS" in envelope.parameters
         is_full = (
-            not requires_tls
+            size > 0
+            and not requires_tls
             and (envelope.parameters.get("RET") or "").upper() == "FULL"
             and size <= _MOST_MESSAGE
             and any(report.action == "failed" for report in reports)
         )
-        original = await self.blobs.read(
-            message.blob_id, 0, size if is_full else min(size, _MOST_HEADER)
-        )
+        most = size if is_full else min(size, _MOST_HEADER)
+        original = await self.blobs.read(message.blob_id, 0, most) if most else b""
         raw = delivery_status_notification(
             sender=envelope.mail_from,
             hostname=self.hostname,

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import Factory, define, evolve
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from mailhive.config.relay import QueueSettings
-from mailhive.errors import TemporaryFailure
+from mailhive.errors import BlobNotFound, TemporaryFailure
+from mailhive.queue.handover import Handover
 from mailhive.queue.outbox import Outbox
 from mailhive.queue.schedule import JITTER, PAUSES
 from mailhive.sqlite.connection import Connection
@@ -20,12 +22,14 @@ from mailhive.sqlite.migrations import SchemaError
 from mailhive.testing.conformance.outbox import Notes, OutboxConformance, Way, message, until
 
 
+@define(eq=False)
 class Broken(Way):
-    is_broken = True
+    is_broken: bool = True
+    error: Exception = Factory(ZeroDivisionError)
 
     def deliver(self, envelope: Any, blob_id: str) -> Any:
         if self.is_broken:
-            raise ZeroDivisionError
+            raise self.error
         return super().deliver(envelope, blob_id)
 
 
@@ -112,6 +116,37 @@ class TestOutbox(OutboxConformance):
         way.gate = None
         await until(lambda: len(notes.told) == 50)
         assert len(way.handed) == 50
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_clock_that_was_put_back(self, start: Any) -> None:
+        """What waits goes on, except what is to go at a time of its own."""
+        self.clock.advance(1e9)
+        way = Way(replies={"bob@near.example": [450] * 10})
+        outbox = await start(way, Notes())
+        later = evolve(message("zoe@near.example"), send_at=1_500_000_000_000)
+        await outbox.submit(evolve(message(), submitted_at=1_000_000_000_000))
+        await outbox.submit(later)
+        await until(lambda: way.tries == 1 and not outbox._work)
+        await outbox.stopService()
+        self.clock.rightNow = 1e8
+        outbox = await start(way, Notes())
+        await self.in_time(outbox, lambda: way.tries == 2)
+        assert not way.handed
+
+    @pytest_twisted.ensureDeferred
+    async def test_a_message_that_is_lost(self, start: Any) -> None:
+        way, notes = Broken(error=BlobNotFound()), Notes()
+        outbox = await start(way, notes)
+        await outbox.submit(message())
+        await until(lambda: notes.told)
+        assert notes.last()["bob@near.example"] == ("no", "554 5.3.0 The message was lost")
+
+    @pytest_twisted.ensureDeferred
+    async def test_many_destinations_are_not_kept_in_mind(self, start: Any) -> None:
+        handover = Handover([Way()])
+        for number in range(10_100):
+            await handover.ways([f"bob@{number}.near.example"])
+        assert len(handover._known) < 10_000
 
     @pytest_twisted.ensureDeferred
     async def test_a_hold_does_not_wait_for_ever(self, start: Any) -> None:
