@@ -10,6 +10,8 @@ __all__ = ["BadReply", "ReplyReader", "outcome_of"]
 #: Octets of one line and lines of one reply; RFC 5321 §4.5.3.1.5 allows 512 of the former.
 _LINE_LIMIT = 4_096
 _LINES_LIMIT = 200
+#: Octets of one reply, many of which may wait to be read.
+_REPLY_LIMIT = 16_384
 #: Characters of a reply that are told to the sender.
 _TEXT_LIMIT = 1_000
 
@@ -28,6 +30,7 @@ class ReplyReader:
     def __init__(self) -> None:
         self._octets = bytearray()
         self._lines: list[str] = []
+        self._size = 0
 
     def receive(self, data: bytes) -> list[SmtpReply]:
         """The replies that these octets complete.  `BadReply` if they cannot be some."""
@@ -51,12 +54,13 @@ class ReplyReader:
         match = _LINE.fullmatch(line)
         if match is None:
             raise BadReply(f"Not a reply: {line[:60].decode('ascii', 'backslashreplace')}")
-        if len(self._lines) >= _LINES_LIMIT:
-            raise BadReply("A reply has too many lines")
+        self._size += len(line)
+        if len(self._lines) >= _LINES_LIMIT or self._size > _REPLY_LIMIT:
+            raise BadReply("A reply is too long")
         self._lines.append((match[3] or b"").decode("utf-8", "replace"))
         if match[2] == b"-":
             return None
-        lines, self._lines = self._lines, []
+        lines, self._lines, self._size = self._lines, [], 0
         return _reply(int(match[1]), lines)
 
 

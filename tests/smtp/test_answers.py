@@ -38,6 +38,9 @@ def test_limits() -> None:
         ReplyReader().receive(b"250 " + b"x" * 5000)
     with pytest.raises(BadReply):
         ReplyReader().receive(b"250-x\r\n" * 300)
+    with pytest.raises(BadReply):
+        ReplyReader().receive((b"250-" + b"x" * 4_000 + b"\r\n") * 5)
+    assert len(ReplyReader().receive((b"250-" + b"x" * 4_000 + b"\r\n250 x\r\n") * 9)) == 9
 
 
 @given(st.binary(max_size=60), st.integers(1, 7))

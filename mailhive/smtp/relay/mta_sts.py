@@ -95,7 +95,7 @@ class MtaSts(Service):
             )
             if answer.status != 200:
                 raise ValueError(f"status {answer.status}")
-            text: str = answer.body.decode("ascii")
+            text: str = answer.body.decode()  # §3.2: extensions may be in UTF-8
             parse_policy(text)
         except (FetchFailed, FetchRefused, ValueError) as error:
             self._log.info(

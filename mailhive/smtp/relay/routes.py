@@ -51,7 +51,7 @@ class Routes:
     exchangers: Exchangers
     mta_sts: Any = None  # MtaSts
     dane: DaneLookups | None = None
-    _trusts: dict[str, Any] = Factory(dict)
+    _trusts: dict[Path, Any] = Factory(dict)
 
     @cached_property
     def _routes(self) -> Mapping[str, RouteSettings]:
@@ -164,9 +164,9 @@ class Routes:
         """The same object each time, as connections are shared by equal targets."""
         if route.ca_file is None:
             return None
-        if route.host not in self._trusts:
-            self._trusts[route.host] = _read_trust(route.ca_file)
-        return self._trusts[route.host]
+        if route.ca_file not in self._trusts:
+            self._trusts[route.ca_file] = _read_trust(route.ca_file)
+        return self._trusts[route.ca_file]
 
 
 class _Unfit(NoMail):

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.ssl import optionsForClientTLS, platformTrust
 
 from mailhive.smtp.relay.tls import AnyCertificate, Dane, DaneCertificate
@@ -39,7 +39,7 @@ class Target:
     port: int
     security: Security
     trust: Any = None  # for `optionsForClientTLS`; None: the system's
-    login: tuple[str, str] | None = None
+    login: tuple[str, str] | None = field(default=None, repr=False)
     dane: Dane | None = None  # with Security.DANE
 
     def creator(self, security: Security) -> Any:

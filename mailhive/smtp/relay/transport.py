@@ -245,7 +245,7 @@ class RelayTransport(Service):
                 with suppress(Refused):  # what comes next will say if it cannot go on
                     await client.start_tls(session)
             if target.login is not None:
-                await client.log_in(session, *target.login)
+                await _log_in(session, *target.login)
         except BaseException:
             wire.abort("Given up")
             raise
@@ -285,6 +285,16 @@ async def _start_tls(session: Session) -> None:
         await client.start_tls(session)
     except Refused as error:
         raise TlsFailed(f"No TLS: {error.reply}") from error
+
+
+async def _log_in(session: Session, user: str, password: str) -> None:
+    """AUTH.  That our own password is wrong is nothing that senders are told for good."""
+    try:
+        await client.log_in(session, user, password)
+    except Refused as error:
+        if error.reply.code >= 500:
+            raise Refused(SmtpReply(454, "4.7.0", f"No login: {error.reply}")) from None
+        raise
 
 
 def _said(error: Exception) -> str:

@@ -110,6 +110,13 @@ async def test_a_new_record_brings_a_new_policy(setting: Setting) -> None:
 
 
 @ensureDeferred
+async def test_an_extension_in_utf_8(setting: Setting) -> None:
+    setting.web.answer = POLICY + "über: Grüße\n".encode().replace("ü".encode(), b"u", 1)
+    policy = await setting.start().policy("example.org")
+    assert policy is not None and policy.mode == "enforce"
+
+
+@ensureDeferred
 async def test_no_policy(setting: Setting) -> None:
     sts = setting.start()
     assert await sts.policy("nowhere.example") is None

@@ -277,6 +277,25 @@ async def test_a_route_is_held_to_its_name(
 
 
 @ensureDeferred
+async def test_a_route_that_does_not_let_us_in(
+    relay: Any, peers: Any, names: Any, certificate: Any
+) -> None:
+    """Mail waits until somebody mends the password."""
+    context, ca_file = certificate("smart.example")
+    names.records["smart.example"] = {"A": ["127.0.0.1"]}
+    peer = tls_peer(context, replies={"AUTH": ["535 5.7.8 Who?"]})
+    route = RouteSettings(
+        host="smart.example", port=await peers(peer), ca_file=ca_file, user="u", password="hush"
+    )
+    one = relay(route={"*": route})
+    outcome = (await one.send())["b@example.org"]
+    assert (outcome.code, outcome.text) == (454, "No login: 535 5.7.8 Who?")
+    assert (await one.send())["b@example.org"].code == 250
+    async for target in one.transport.routes.targets("example.org"):
+        assert target.login and "hush" not in repr(target)
+
+
+@ensureDeferred
 async def test_a_route_without_tls_gets_nothing(relay: Any, peers: Any) -> None:
     peer = SmtpPeer()
     port = await peers(peer)
