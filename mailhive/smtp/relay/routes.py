@@ -106,6 +106,8 @@ class Routes:
                         )
         if doubt is not None:
             raise doubt
+        if is_empty and route is not None:  # a mistake of ours, which senders need not know of
+            raise TemporaryFailure(f"The route's server {route.host} has no address")
         if is_empty:
             raise NoMail(reason)
 

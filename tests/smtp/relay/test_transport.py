@@ -305,6 +305,15 @@ async def test_a_route_without_tls_gets_nothing(relay: Any, peers: Any) -> None:
 
 
 @ensureDeferred
+async def test_a_route_to_nowhere(relay: Any) -> None:
+    """Mail waits until somebody mends the name."""
+    one = relay(route={"*": RouteSettings(host="smrat.example")})
+    outcome = (await one.send())["b@example.org"]
+    assert (outcome.code, outcome.enhanced) == (451, "4.4.3")
+    assert "smrat.example" in outcome.text
+
+
+@ensureDeferred
 async def test_routes_by_domain(relay: Any) -> None:
     one = relay(
         route={
