@@ -69,7 +69,9 @@ def test_deployment_examples_load(example: str, tmp_path: Path) -> None:
     for name in re.findall(r'"/etc/ssl/([^"]+)"', example):
         content = made.private_key if name.endswith(".key") else made.certificate
         (tmp_path / name).write_bytes(content)
-    example = example.replace("/etc/ssl/", "")
+    for name in re.findall(r'-file = "/etc/mailhive/([^"]+)"', example):
+        (tmp_path / name).write_text("secret\n")
+    example = example.replace("/etc/ssl/", "").replace("/etc/mailhive/", "")
     if "listener" not in example:
         example += LISTENER
     path = tmp_path / "mailhive.toml"

@@ -46,6 +46,7 @@ def records(settings: Settings, domain: str) -> Iterator[str]:
     yield f"; {domain}"
     yield from _mx(settings, domain)
     yield from _srv(settings, domain)
+    yield from _submission(settings, domain)
     yield from _keys(settings, domain)
     yield from _senders(settings, domain)
 
@@ -95,6 +96,17 @@ def _srv(settings: Settings, domain: str) -> Iterator[str]:
             break
     if not found:
         yield "; no SRV record for JMAP: no listener has an https:// url, and clients ask for that"
+
+
+def _submission(settings: Settings, domain: str) -> Iterator[str]:
+    """RFC 6186 §3.1 and RFC 8314 §5.1."""
+    services = {"implicit": "_submissions", "starttls": "_submission"}
+    for listener in settings.server.listener.values():
+        if listener.protocol == "submission" and listener.tls in services:
+            ports = {bind.port for bind in listener.bind if isinstance(bind, SocketAddress)}
+            for port in sorted(ports or {465 if listener.tls == "implicit" else 587}):
+                target = f"SRV 0 1 {port} {settings.server.hostname}."
+                yield _record(f"{services[listener.tls]}._tcp.{domain}", target)
 
 
 def _keys(settings: Settings, domain: str) -> Iterator[str]:

@@ -58,6 +58,24 @@ def test_records(tmp_path: Path) -> None:
     ]
 
 
+def test_where_mail_programs_send(tmp_path: Path) -> None:
+    made = make_certificate("mail.example.org")
+    (tmp_path / "mx.pem").write_bytes(made.certificate + made.private_key)
+    tls = 'tls = "{}"\ncertificate = "mx.pem"\nprivate-key = "mx.pem"\n'
+    listeners = [
+        f'[server.listener.{name}]\nprotocol = "submission"\nbind = {bind}\n' + tls.format(name)
+        for name, bind in (
+            ("implicit", '["127.0.0.1:465", "[::1]:465"]'),
+            ("starttls", '"127.0.0.1:587"'),
+        )
+    ]
+    found = dns(tmp_path, listeners=MX + "".join(listeners))
+    assert [line for line in found if "_submission" in line] == [
+        "_submissions._tcp.example.org. 3600 IN SRV 0 1 465 mail.example.org.",
+        "_submission._tcp.example.org. 3600 IN SRV 0 1 587 mail.example.org.",
+    ]
+
+
 def test_the_key_that_others_may_hold_it_to(tmp_path: Path) -> None:
     made = make_certificate("mail.example.org")
     (tmp_path / "mx.pem").write_bytes(made.certificate + made.private_key)
