@@ -16,6 +16,7 @@ from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
 from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -90,7 +91,10 @@ class Peers(Service):
         super().startService()
         path = self._meeting.path(self.index)
         Path(path).unlink(missing_ok=True)  # a crash has left it
-        self._port = self.reactor.listenUNIX(path, _Factory(self._link), mode=0o600)
+        try:
+            self._port = self.reactor.listenUNIX(path, _Factory(self._link), mode=0o600)
+        except CannotListenError as error:
+            raise MailhiveError(f"cannot make a socket in data-dir/run: {error}") from error
         for other in self._others.values():
             other.start()
 

@@ -159,6 +159,7 @@ class Supervisor(Service):
         """Take the data directory, and begin when the reactor runs; `WorkersError`."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.chmod(0o700)  # who gets in can have workers do anything
             self._lock = os.open(
                 self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
@@ -234,13 +235,20 @@ class Supervisor(Service):
         worker = self._workers[index] = _Worker(index, self, self._reactor.seconds())
         environment = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
         environment["PYTHONPATH"] = os.pathsep.join(sys.path)  # the same code as here
-        self._reactor.spawnProcess(
-            worker,
-            sys.executable,
-            [sys.executable, "-P", "-m", "mailhive.worker", str(index)],  # for who lists processes
-            environment,
-            childFDs=descriptors,
-        )
+        try:
+            self._reactor.spawnProcess(
+                worker,
+                sys.executable,
+                # The number is for who lists processes.
+                [sys.executable, "-P", "-m", "mailhive.worker", str(index)],
+                environment,
+                childFDs=descriptors,
+            )
+        except OSError as error:  # too many processes, or no memory
+            del self._workers[index]
+            _log.error("Worker {worker} cannot be started: {why}", worker=index, why=str(error))
+            self._starting[index] = self._reactor.callLater(_PAUSES[1], self._start, index)
+            return
         worker.assignment = Assignment(self._config, index, self._count, self._directory, sockets)
         if index == 0 or self._was_ready:
             worker.assign()
