@@ -5,6 +5,7 @@ what failed, and the fields of the event, as `peer` and `request` of a request.
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -26,11 +27,22 @@ __all__ = ["json_line", "line_observer", "text_line"]
 _PLAIN = (str, int, float, bool, type(None))
 #: What Twisted adds for observers of an older kind.
 _LEGACY = frozenset({"system", "format", "isError", "failure", "why"})
+_NOISE = re.compile(
+    r"DNSDatagramProtocol starting on |\(UDP Port \d+ Closed\)"
+    r"|(?:Starting|Stopping) protocol <twisted\.names\.dns\."
+)
 
 
 def text_line(event: dict[str, Any]) -> str | None:
     """An event as twistd writes it; None for one that says nothing."""
-    return formatEventAsClassicLogText(event, formatTime=_time)
+    return None if _is_noise(event) else formatEventAsClassicLogText(event, formatTime=_time)
+
+
+def _is_noise(event: dict[str, Any]) -> bool:
+    """Is it one of the four lines that Twisted writes for each question to the DNS?"""
+    if event.get("log_namespace") != "log_legacy":
+        return False
+    return _NOISE.match(event.get("log_text") or "") is not None
 
 
 def _time(when: float | None) -> str:
@@ -43,6 +55,8 @@ _second = lru_cache(2)(formatTime)
 
 def json_line(event: dict[str, Any]) -> str | None:
     """An event as one line; None for one that says nothing."""
+    if _is_noise(event):
+        return None
     message = formatEvent(event)
     failure = event.get("log_failure")
     if not message and failure is None:

@@ -3,13 +3,18 @@
 import io
 import json
 
+import pytest
+import pytest_twisted
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.logger import (
     FileLogObserver,
     Logger,
     LogLevel,
     LogPublisher,
     formatEventAsClassicLogText,
+    globalLogPublisher,
 )
+from twisted.names import client, dns
 
 from mailhive.logs import json_line, text_line
 
@@ -63,3 +68,17 @@ def test_lines_of_text_are_those_of_twistd():
         event = {**shared, "what": what, "log_time": when}
         assert text_line(event) == formatEventAsClassicLogText(event)
     assert text_line({**shared, "what": "undated"}) == "- [mailhive.test#warn] undated\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_questions_to_the_dns_are_not_told():
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        resolver = client.Resolver(servers=[("127.0.0.1", 9)])
+        with pytest.raises(DeferredTimeout):
+            await resolver.query(dns.Query("x.example", dns.MX), timeout=(0.1,))
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert any(event.get("log_namespace") == "log_legacy" for event in events)
+    assert not [line for event in events for line in (text_line(event), json_line(event)) if line]
