@@ -198,8 +198,8 @@ def main() -> None:
             directory = options.directory / name
             directory.mkdir(exist_ok=True)
             fill_mailhive(directory, size, options.seed)
-            users = [user_of(size), *MIXED]
-            server = Mailhive(directory, users, workers=count, source=options.source)
+            names = [user_of(size), *MIXED]
+            server = Mailhive(directory, names, workers=count, source=options.source)
             stack.callback(server.stop)
             peers.append(Peer(server, [size]))
         if cyrus_sizes:
