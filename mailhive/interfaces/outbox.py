@@ -26,7 +26,7 @@ class IOutbox(Interface):
     has to become durable, an EmailSubmission in an account.  Then the message is
     first held, so that it goes nowhere; then that something is written; then the
     message is released or canceled accordingly.  Messages that a crash left held
-    are settled at the start, by asking `ISubmissions.is_wanted`.
+    are settled at the start, by asking `ISubmissions.is_wanted`; those without an account go.
 
     The outbox refers to the blobs of its messages (see `IBlobStore`).
     """
@@ -53,7 +53,7 @@ class IOutbox(Interface):
         """Make a held message go nowhere, for good."""
 
     def settle(message_id: str):
-        """Release or cancel a held message, as `ISubmissions.is_wanted` says."""
+        """Release or cancel a held message, as at the start after a crash."""
 
     def status(message_id: str):
         """Fire with the `OutboundStatus`; None if the outbox is done with the message."""

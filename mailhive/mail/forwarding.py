@@ -1,8 +1,9 @@
 """Mail for addresses that stand for others, here and elsewhere (RFC 5321 §3.9).
 
-Recipients here are served first, by the delivery behind this one; when they have the
-message, it goes to those elsewhere through the outbox, as a message of its own.  A
-crash in between, or an outbox that fails, has the client send it again, to all of them.
+What is for others elsewhere goes through the outbox, as a message of its own, which is
+held there until recipients here have theirs, by the delivery behind this one.  If one of
+the two fails, nobody gets it, and the client sends it again.  What a crash left held goes
+out: the client was not told yet, and may send it again.
 
 What goes on has a Delivered-To field more.  A message that comes back with it is refused:
 it is in a loop.
@@ -18,6 +19,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailhive.config.forward import ForwardSettings
+from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.delivery import IDelivery
 from mailhive.model.addresses import canonical_address, split
 from mailhive.model.arrival import PLAIN, Arrival
@@ -125,9 +127,29 @@ class ForwardingDelivery:
     def deliver(
         self, envelope: Envelope, blob_id: str, arrival: Arrival = PLAIN
     ) -> Deferred[tuple[RecipientOutcome, ...]]:
-        return Deferred.fromCoroutine(self._deliver(envelope, _Message(blob_id, arrival)))
+        return Deferred.fromCoroutine(self._all(envelope, _Message(blob_id, arrival)))
 
-    async def _deliver(self, envelope: Envelope, message: _Message) -> tuple[RecipientOutcome, ...]:
+    async def _all(self, envelope: Envelope, message: _Message) -> tuple[RecipientOutcome, ...]:
+        held: list[OutboundMessage] = []
+        try:
+            outcomes = await self._deliver(envelope, message, held)
+        except Exception as error:
+            for outbound in held:
+                await self.outbox.cancel(outbound.id)
+            if not isinstance(error, TemporaryFailure):
+                raise
+            why, blob = str(error), message.blob_id
+            self._log.warn("Mail that goes on is put off: {reason}", reason=why, blob=blob)
+            text = "Cannot deliver now, try again later"
+            return tuple(RecipientOutcome(a, 451, "4.3.0", text) for a in envelope.recipients)
+        for outbound in held:
+            await self.outbox.release(outbound.id)
+        return outcomes
+
+    async def _deliver(
+        self, envelope: Envelope, message: _Message, held: list[OutboundMessage]
+    ) -> tuple[RecipientOutcome, ...]:
+        """Serve those here; what goes elsewhere is `held` then, if not out already."""
         outcomes: dict[str, RecipientOutcome] = {}
         reaches: dict[str, Reach] = {}
         for address in envelope.recipients:
@@ -140,27 +162,30 @@ class ForwardingDelivery:
                 outcomes[address] = RecipientOutcome(address, 554, "5.4.6", "Mail is in a loop")
         direct = [a for a in envelope.recipients if a not in reaches and a not in outcomes]
         here = await self._here(reaches)
+        waits = bool(direct or here) or sum(len(reach.elsewhere) for reach in reaches.values()) > 1
+        for address, reach in reaches.items():
+            await self._pass_on(envelope, address, reach, message, held if waits else None)
         served = await self._serve(envelope, (*direct, *here), message)
         failure = next((one for one in served.values() if one.code != 250), None)
+        if failure is not None:
+            while held:
+                await self.outbox.cancel(held.pop().id)
         for address in direct:
             outcomes[address] = served[address]
         for address, reach in reaches.items():
             if failure is not None:
                 outcomes[address] = evolve(failure, recipient=address)
-                continue
-            if reach.elsewhere:
-                await self._pass_on(envelope, address, reach, message)
-            elif not set(reach.here) & set(here):
+            elif not reach.elsewhere and not set(reach.here) & set(here):
                 outcomes[address] = RecipientOutcome(address, 550, "5.1.1", "Nobody has it now")
-                continue
-            outcomes[address] = RecipientOutcome(
-                address,
-                250,
-                "2.1.5",
-                "Passed on",
-                notifies=reach.is_renamed,
-                is_expanded=reach.is_expanded,
-            )
+            else:
+                outcomes[address] = RecipientOutcome(
+                    address,
+                    250,
+                    "2.1.5",
+                    "Passed on",
+                    notifies=reach.is_renamed,
+                    is_expanded=reach.is_expanded,
+                )
         return tuple(outcomes[address] for address in envelope.recipients)
 
     async def reach(self, address: str) -> Reach:
@@ -225,14 +250,24 @@ class ForwardingDelivery:
         return {canonical_address(value.decode("utf-8", "replace").strip()) for value in values}
 
     async def _pass_on(
-        self, envelope: Envelope, address: str, reach: Reach, message: _Message
+        self,
+        envelope: Envelope,
+        address: str,
+        reach: Reach,
+        message: _Message,
+        held: list[OutboundMessage] | None,
     ) -> None:
+        """Give it to the outbox for those elsewhere; to be `held`, if there is a list of those."""
+        if not reach.elsewhere:
+            return
         with self.blobs.hold():
             passed = await self._turns.run(self._stored, message, address)
             for sender, recipients in reach.elsewhere.items():
                 sent = _envelope(envelope, address, sender, recipients, reach, message)
                 outbound = OutboundMessage(random_id("s"), sent, passed, self.now())
-                await self.outbox.submit(outbound)
+                await self.outbox.submit(outbound, held=held is not None)
+                if held is not None:
+                    held.append(outbound)
                 self._log.info(
                     "{id}: mail for <{address}> goes on to {recipients}",
                     id=outbound.id,

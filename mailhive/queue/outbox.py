@@ -205,7 +205,9 @@ class Outbox(Service):
         wanted = False
         try:
             status: OutboundStatus | None = await self._run(Ledger.status, message_id)
-            wanted = status is not None and await self._submissions.is_wanted(status)
+            if status is not None:
+                is_asked = status.message.account_id is not None
+                wanted = not is_asked or await self._submissions.is_wanted(status)
         except Exception as error:
             self._warn(error, "Message {id} stays held", message_id)
             self._in_a_while(lambda: self._settle(message_id))

@@ -48,16 +48,36 @@ class Domains:
 
 @define(eq=False)
 class Outbox:
-    """Takes messages, unless it is `full`."""
+    """Takes messages, until there is no `room`."""
 
     messages: list[OutboundMessage] = field(factory=list)
-    full: bool = False
+    held: dict[str, OutboundMessage] = field(factory=dict)
+    room: int = 9
 
-    def submit(self, message: OutboundMessage) -> Deferred[None]:
-        if self.full:
+    def submit(self, message: OutboundMessage, *, held: bool = False) -> Deferred[None]:
+        self.room -= 1
+        if self.room < 0:
             return fail(TemporaryFailure("the disk is full"))
-        self.messages.append(message)
+        if held:
+            self.held[message.id] = message
+        else:
+            self.messages.append(message)
         return succeed(None)
+
+    def release(self, message_id: str) -> Deferred[None]:
+        self.messages.append(self.held.pop(message_id))
+        return succeed(None)
+
+    def cancel(self, message_id: str) -> Deferred[None]:
+        del self.held[message_id]
+        return succeed(None)
+
+
+class Broken(MemoryDelivery):
+    """Delivery that fails halfway."""
+
+    def deliver(self, *arguments: Any) -> Deferred[tuple[RecipientOutcome, ...]]:
+        return super().deliver(*arguments).addCallback(lambda _: 1 // 0)
 
 
 async def _inline(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -234,15 +254,28 @@ async def test_failures_of_delivery_here_keep_it_here() -> None:
     )
     outcomes = await bench.deliver("sales@here.example", "away@here.example")
     assert outcomes == [("sales@here.example", 452), ("away@here.example", 452)]
-    assert not bench.sent
+    assert not bench.sent and not bench.outbox.held
+
+
+@pytest.mark.parametrize("room", [0, 1])
+@ensureDeferred
+async def test_nobody_has_what_the_outbox_cannot_take(room: int) -> None:
+    bench = Bench()
+    bench.outbox.room = room
+    recipients = ("away@here.example", "sales@here.example", "bob@here.example")
+    assert await bench.deliver(*recipients) == [(address, 451) for address in recipients]
+    assert not bench.served and not bench.sent and not bench.outbox.held
 
 
 @ensureDeferred
-async def test_failures_of_the_outbox_are_told() -> None:
-    bench = Bench()
-    bench.outbox.full = True
-    with pytest.raises(TemporaryFailure):
-        await bench.deliver("away@here.example")
+async def test_nothing_stays_held_when_the_store_is_down() -> None:
+    bench = Bench(inner=Broken(HERE))
+    with pytest.raises(ZeroDivisionError):
+        await bench.deliver("sales@here.example")
+    assert not bench.sent and not bench.outbox.held
+    bench.inner.available = False
+    assert await bench.deliver("sales@here.example") == [("sales@here.example", 451)]
+    assert not bench.sent and not bench.outbox.held
 
 
 @pytest.mark.parametrize(

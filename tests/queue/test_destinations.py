@@ -231,8 +231,8 @@ async def test_a_file_of_version_1_goes_on(start: Any, tmp_path: Path) -> None:
     evolve(SCHEMA, migrations=SCHEMA.migrations[:1]).apply(connection)
     for number, (state, due) in enumerate((("ready", 5), ("ready", None), ("new", None))):
         connection.execute(
-            "INSERT INTO message VALUES (?, NULL, 'a@x', '{}', 'b', 0, ?, 2, ?, 0)",
-            (f"S{number}", state, due),
+            "INSERT INTO message VALUES (?, ?, 'a@x', '{}', 'b', 0, ?, 2, ?, 0)",
+            (f"S{number}", "a1" if state == "new" else None, state, due),
         )
         connection.execute(
             "INSERT INTO recipient VALUES (?, 0, ?, 'queued', '250 2.0.0 Ok')",

@@ -367,6 +367,17 @@ class OutboxConformance:
         assert await outbox.hold(sent["old wanted"].id)
 
     @ensureDeferred
+    async def test_what_no_account_has_goes_after_a_crash(self, start):
+        outbox = await start(Way(), Notes())
+        sent = message("bob@near.example", account_id=None)
+        await outbox.submit(sent, held=True)
+        await self.crash(outbox)
+        way = Way()
+        await start(way, Notes())
+        await until(lambda: way.handed)
+        assert way.handed == [("bob@near.example", BLOB)]
+
+    @ensureDeferred
     async def test_blob_ids_come_in_pages(self, start):
         outbox = await start(Way(), Notes())
         for blob_id in ("ba", "bc", "bb", "bb", "bd"):
