@@ -25,6 +25,9 @@ UNPROVED = SmtpReply(
 )
 LOOP = SmtpReply(554, "5.4.6", "Mail for the domain comes back to this server")
 
+#: Hosts of a domain that are looked at, each of which may take its time.
+_MOST_HOSTS = 10
+
 
 class NoMail(Exception):
     """The domain cannot get mail, now or later; `reply` says why."""
@@ -87,7 +90,7 @@ class Exchangers:
         random.shuffle(found)
         found.sort(key=lambda entry: entry[0])
         names = tuple(dict.fromkeys(name for _, name in found if name))
-        return Hosts(names, domain, answer.name, answer.is_secure)
+        return Hosts(names[:_MOST_HOSTS], domain, answer.name, answer.is_secure)
 
     async def addresses(self, host: str) -> Addresses:
         """The addresses of a host; none if there is no such host."""

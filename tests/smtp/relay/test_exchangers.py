@@ -20,6 +20,7 @@ def exchangers(names: NameServer) -> Exchangers:
         "equal.example": {
             "MX": [(10, f"mx{i}.example") for i in range(8)] + [(5, "first.example")]
         },
+        "many.example": {"MX": [(i, f"mx{i}.example") for i in range(20)]},
         "xn--exmple-cua.example": {"MX": [(10, "umlaut.example")]},
     }
     names.failing.add("broken.example")
@@ -38,6 +39,8 @@ async def test_hosts(exchangers: Exchangers) -> None:
     assert await hosts("exämple.example") == ["umlaut.example"]
     # RFC 5321 §5.1: only servers that are better than ourselves.
     assert await hosts("own.example") == ["a.example"]
+    # No domain keeps us busy with looking for its hosts.
+    assert await hosts("many.example") == [f"mx{i}.example" for i in range(10)]
     orders = {tuple(await hosts("equal.example")) for _ in range(20)}
     assert {order[0] for order in orders} == {"first.example"} and len(orders) > 1
 
