@@ -44,6 +44,8 @@ __all__ = ["RelayTransport"]
 _MOST_TRANSACTIONS = 1_000
 #: Addresses that one attempt tries.
 _MOST_TARGETS = 10
+#: Seconds after which it tries no other: servers that let us wait are left for later.
+_LONGEST = 600.0
 
 _NO_DOMAIN = SmtpReply(550, "5.1.3", "The address has no domain that mail can be for")
 _NO_ANSWER = SmtpReply(451, "4.4.1", "No server of the domain answers")
@@ -103,7 +105,7 @@ class RelayTransport(Service):
         outcomes: dict[str, RecipientOutcome] = {}
         left = envelope.recipients
         why: SmtpReply | None = None
-        host, tried = "", 0
+        host, tried, began = "", 0, self.reactor.seconds()
         try:
             async for target in self.routes.targets(domain, demand):
                 tried += 1
@@ -126,7 +128,7 @@ class RelayTransport(Service):
                 # stage is final only if all of them refuse.
                 if why is None or why.code >= 500:
                     why = refusal
-                if tried == _MOST_TARGETS:
+                if tried == _MOST_TARGETS or self.reactor.seconds() > began + _LONGEST:
                     break
         except NoMail as error:
             why = error.reply

@@ -19,6 +19,7 @@ from zope.interface.verify import verifyObject
 from mailhive.config.relay import RouteSettings
 from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.outbox import ITransport
+from mailhive.smtp.relay import transport
 from mailhive.smtp.relay.content import StoredContent
 from mailhive.testing.smtp_peer import CLOSE, SmtpPeer
 
@@ -68,6 +69,17 @@ async def test_the_next_server_is_tried(
     assert outcomes["b@example.org"].code == 250
     assert outcomes["b@example.org"].host == "mx2.example.org"
     assert not first.messages and second.messages
+
+
+@ensureDeferred
+async def test_servers_that_let_us_wait_are_left_for_later(
+    relay: Any, peers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_LONGEST", -1.0)
+    second = SmtpPeer()
+    one = relay(port=await peers(SmtpPeer(replies={"GREETING": ["421 4.3.2 Too busy"]}), second))
+    assert (await one.send())["b@example.org"].code == 421
+    assert not second.connections and not second.commands
 
 
 @ensureDeferred
