@@ -15,6 +15,7 @@ from typing import Any
 from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogBeginner
 from zope.interface import implementer
 
@@ -22,7 +23,7 @@ from mailhive.app import build_worker
 from mailhive.daemon import Daemon
 from mailhive.errors import MailhiveError
 from mailhive.workers.peers import Peers
-from mailhive.workers.supervisor import LENGTH, STATUS, Assignment
+from mailhive.workers.supervisor import BEAT, LENGTH, STATUS, Assignment
 from mailhive.workers.told import Teller
 
 __all__ = ["main"]
@@ -54,9 +55,24 @@ class _Worker:
         """Serve until somebody says that it is enough."""
         self._daemon.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", self._daemon.stopService)
-        self._reactor.callWhenRunning(self._tell, "ready")
+        self._reactor.callWhenRunning(self._begin)
         self._reactor.addReader(_Commands(self._heard, self._alone, self._reactor))
         self._reactor.run()
+
+    def _begin(self) -> None:
+        stop = signal.getsignal(signal.SIGTERM)
+
+        def terminate(*args: Any) -> None:
+            # The supervisor sends one, as may a service manager to all of the group.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            assert callable(stop)
+            stop(*args)
+
+        signal.signal(signal.SIGTERM, terminate)
+        self._tell("ready")
+        beating = LoopingCall(self._tell, "alive")
+        beating.clock = self._reactor
+        beating.start(BEAT)
 
     def _heard(self, command: bytes) -> None:
         if command == b"reload":

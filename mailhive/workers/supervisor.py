@@ -3,7 +3,8 @@
 It has the listening sockets, the lock on the data directory and the log, and no more.
 It speaks to a worker over pipes, by lines: on its standard input, behind what it is to
 run, come `reload` and `close`, and the end of the supervisor is the end of input.  A
-worker tells `ready`, `reloaded` and `drained`.
+worker tells `ready`, `reloaded` and `drained`, and again and again that it is `alive`:
+one that hangs would have the others wait for it, and is killed.
 
 Stopping has two steps, as a request that one worker is answering may need another:
 all stop accepting and answer what they have; when all have, the office closes, and
@@ -26,18 +27,24 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python.failure import Failure
 
 from mailhive.errors import MailhiveError
 from mailhive.workers.told import event_of
 
-__all__ = ["LENGTH", "STATUS", "Assignment", "Supervisor", "WorkersError"]
+__all__ = ["BEAT", "LENGTH", "STATUS", "Assignment", "Supervisor", "WorkersError"]
 
 #: The length of an assignment, which comes before it.
 LENGTH = struct.Struct("!I")
 #: The descriptor on which a worker tells how it stands.
 STATUS = 3
+#: Seconds from one sign of life of a worker to the next.
+BEAT = 1.0
+#: Looks, one in `BEAT`, at which a worker that runs may have given none.  They are counted
+#: rather than the time, which may pass while all stand still.
+_SILENT = 60
 #: Seconds after which a worker that has lived so long is replaced at once.
 _SETTLED = 10.0
 #: Seconds until one is replaced that has not; doubled each time, up to the second.
@@ -76,6 +83,7 @@ class _Worker(ProcessProtocol):
     is_assigned: bool = False
     is_ready: bool = False
     is_drained: bool = False
+    silent: int = 0  # looks since its last sign of life
     reloading: Deferred[None] | None = None
     ended: Deferred[None] = field(factory=Deferred)
     _rest: dict[int, bytes] = field(factory=dict)
@@ -152,6 +160,8 @@ class Supervisor(Service):
         self._was_ready = False
         self._reloads = 0
         self._hangup: Any = None  # what SIGHUP did before
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
 
     # IService
 
@@ -186,6 +196,8 @@ class Supervisor(Service):
         if self._hangup is not None:
             signal(SIGHUP, self._hangup)
             self._hangup = None
+        if self._looking.running:
+            self._looking.stop()
         for alarm in self._starting.values():
             alarm.cancel()
         self._starting.clear()
@@ -217,6 +229,15 @@ class Supervisor(Service):
         self._hangup = signal(SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         for index in range(self._count):
             self._start(index)
+        self._looking.start(BEAT)
+
+    def _look(self) -> None:
+        """Kill who hangs; its end is noticed as any."""
+        for worker in self._workers.values():
+            worker.silent += worker.is_ready
+            if worker.silent > _SILENT:
+                _log.error("Worker {worker} hangs and is killed", worker=worker.index)
+                worker.signal("KILL")
 
     def _start(self, index: int) -> None:
         self._starting.pop(index, None)
@@ -255,6 +276,7 @@ class Supervisor(Service):
 
     def heard(self, worker: _Worker, status: str) -> None:
         """What a worker has told."""
+        worker.silent = 0
         if status == "ready":
             worker.is_ready = True
             if not self.running:

@@ -429,6 +429,8 @@ def test_hangup_and_termination_reach_all(tmp_path: Path, jmap: Callable) -> Non
             assert sender.docmd("DATA")[0] == 354
             sender.send(f"Subject: last{number}\r\n\r\n")
         server.send_signal(signal.SIGTERM)
+        for pid in server.worker_pids().values():  # as a service manager does it
+            os.kill(pid, signal.SIGTERM)
         until(lambda: server.log().count("Received SIGTERM") == 3)
         for sender in senders:
             sender.send("Text.\r\n.\r\n")

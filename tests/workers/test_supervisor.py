@@ -218,3 +218,24 @@ def test_a_directory_that_is_in_use_is_refused(start, tmp_path):
     with pytest.raises(WorkersError, match="is in use by another process"):
         start(2)
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_who_hangs_is_killed_and_replaced(start, reactor):
+    start(2)
+    ready(reactor, 0, 1)
+    hanging = reactor.at(1)
+
+    def look(times):
+        for _ in range(times):
+            reactor.at(0).say("alive\n")
+            reactor.advance(module.BEAT)
+
+    reactor.advance(1000)  # all have stood still, as when the machine was
+    look(module._SILENT - 3)
+    assert hanging.signals == []
+    look(3)
+    assert set(hanging.signals) == {"KILL"}
+    hanging.end()
+    look(2 * module._SILENT)  # who starts may take its time
+    assert reactor.at(1) is not hanging
+    assert reactor.at(0).signals == reactor.at(1).signals == []
