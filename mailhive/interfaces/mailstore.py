@@ -57,7 +57,9 @@ class IMailStore(Interface):
         Writes of an account run one after the other in the order of their
         calls, each seeing those before it; those that wait together share one
         commit.  When `fn` raises, its changes are undone, the others of the
-        commit stay, and the Deferred fires with what it raised.
+        commit stay, and the Deferred fires with what it raised.  Where the server
+        has several processes `fn` may run in another one: it is then a function of a
+        module, and it, `args` and what it returns can be pickled.
         """
 
     def observe(observer):

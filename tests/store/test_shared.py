@@ -1,16 +1,22 @@
 """A mail store of several processes, as the others see it who own no account."""
 
+from functools import partial
+
 import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 from pytest_twisted import async_yield_fixture, ensureDeferred
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.task import deferLater
+from twisted.internet.threads import blockingCallFromThread, deferToThread
 
 from mailhive.errors import AccountNotFound
 from mailhive.model.email import EmailQuery, FilterCondition, SearchText
 from mailhive.store.shared import SharedMailStore
 from mailhive.store.sqlite import SqliteSettings
 from mailhive.testing.conformance.mailstore import MailStoreConformance
+from mailhive.testing.conformance.mailstore_machine import MailStoreMachine
 from mailhive.testing.conformance.mailstore_samples import file, inbox_of, new_email
 
 
@@ -161,3 +167,17 @@ async def test_a_deleted_account_is_gone_everywhere(stores, tmp_path):
             await store.write(account, inbox_of)
     assert list((tmp_path / "accounts").iterdir()) == []
     assert await everybody[1].create_account("alice") != account
+
+
+@ensureDeferred
+async def test_random_histories_agree_with_the_model(stores, check):
+    """Written by one worker, owned by another."""
+
+    class Machine(MailStoreMachine):
+        pass
+
+    Machine.store = stores(owner=0)[1]
+    Machine.wait = staticmethod(partial(blockingCallFromThread, reactor))
+    Machine.check = staticmethod(check)
+    amount = settings(max_examples=8, stateful_step_count=20, deadline=None)
+    await deferToThread(run_state_machine_as_test, Machine, settings=amount)
