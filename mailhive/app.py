@@ -353,7 +353,7 @@ def _services(
         if any(listener.protocol == "smtp" for listener in settings.server.listener.values()):
             postmaster.setServiceParent(parent)
     if is_office and settings.relay.enabled:
-        relay = _relay(settings, blobs, reactor, signer, resolver, parent)
+        relay = _relay(settings, blobs, reactor, signer, offload, resolver, parent)
         relay.setServiceParent(parent)
         outbox.add_transport(relay)
     hub = PushHub(mail_store, registry.push_types, reactor)
@@ -476,6 +476,7 @@ def _relay(
     blobs: Any,
     reactor: Any,
     signer: Signer,
+    offload: Offload,
     resolver: Any,
     parent: MultiService,
 ) -> RelayTransport:
@@ -489,7 +490,7 @@ def _relay(
     exchangers = Exchangers(resolver, hostname)
     dane = DaneLookups(exchangers, settings.relay.port) if settings.relay.dane else None
     routes = Routes(settings.relay, exchangers, mta_sts, dane)
-    return RelayTransport(routes, blobs, hostname, reactor, signer)
+    return RelayTransport(routes, blobs, hostname, reactor, signer, offload)
 
 
 def _build(table: Any, context: BuildContext) -> Any:

@@ -77,6 +77,13 @@ class RouteSettings:
     password: str | None = field(
         default=None, metadata=doc("Password to log in with.", secret=True)
     )
+    login: Literal["any", "scram-sha-256"] = field(
+        default="any",
+        metadata=doc(
+            "How: by SCRAM-SHA-256 (RFC 7677) where the server offers it, else PLAIN or LOGIN; or "
+            "by SCRAM-SHA-256 only, so that the server is never shown the password."
+        ),
+    )
 
     def problems(self) -> Found:
         if (self.user is None) != (self.password is None):

@@ -5,20 +5,18 @@ They are written as RFC 5803 and PostgreSQL have it,
 stand before that, or before Dovecot's `ITERATIONS,SALT,STOREDKEY,SERVERKEY`.
 """
 
-import hmac
 import os
 import re
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from hashlib import pbkdf2_hmac, sha256
 from typing import Any
 
 from passlib.utils import saslprep
 from twisted.internet.defer import Deferred
 
-from mailhive.model.scram import DIGEST_SIZE, ScramLogin, ScramVerifier
+from mailhive.model.scram import DIGEST_SIZE, ScramKeys, ScramLogin, ScramVerifier
 
 __all__ = [
     "MARK",
@@ -68,10 +66,8 @@ def derived(password: str, salt: bytes, iterations: int) -> ScramVerifier:
 
     ValueError for what SASLprep (RFC 4013) does not let be a password.
     """
-    salted = pbkdf2_hmac("sha256", saslprep(password).encode(), salt, iterations)
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    server_key = hmac.digest(salted, b"Server Key", "sha256")
-    return ScramVerifier(salt, iterations, sha256(client_key).digest(), server_key)
+    keys = ScramKeys.of(saslprep(password), salt, iterations)
+    return ScramVerifier(salt, iterations, keys.stored_key, keys.server_key)
 
 
 def is_possible(password: str) -> bool:

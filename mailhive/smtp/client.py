@@ -9,7 +9,7 @@ A *wire* is a connection as its owner provides it:
 
 Each raises `Disconnected` when the connection cannot go on.
 
-A conversation is `greet`, then perhaps `start_tls` and `log_in`, then `transfer`
+A conversation is `greet`, then perhaps `start_tls` and `client_login.log_in`, then `transfer`
 once for each message, and `leave`.  Until `leave`, `Session.is_open` says whether
 another message may follow.
 
@@ -23,7 +23,6 @@ before the reply says nothing, so it counts as "try again", and the recipient ma
 get the message twice (RFC 5321 §4.5.4.1 and RFC 1047).
 """
 
-import base64
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Protocol
@@ -45,7 +44,6 @@ __all__ = [
     "TlsFailed",
     "greet",
     "leave",
-    "log_in",
     "start_tls",
     "transfer",
 ]
@@ -160,24 +158,6 @@ async def start_tls(session: Session) -> None:
         raise TlsFailed(f"TLS failed: {error}") from error
     session.is_encrypted = True
     await _hello(session)  # RFC 3207 §4.2: what was known of the server is forgotten
-
-
-async def log_in(session: Session, user: str, password: str) -> None:
-    """AUTH with PLAIN (RFC 4616) or LOGIN.  `Refused` if the server does not take these."""
-    offered = session.extensions.get("AUTH", "").upper().split()
-    if "PLAIN" in offered:
-        secret = _base64(f"\0{user}\0{password}")
-        reply = await session.command(f"AUTH PLAIN {secret}")
-    elif "LOGIN" in offered:
-        reply = await session.command("AUTH LOGIN")
-        for answer in (user, password):
-            if reply.code != 334:
-                break
-            reply = await session.command(_base64(answer))
-    else:
-        raise Refused(SmtpReply(454, "4.7.0", "The server offers no way to log in that is known"))
-    if reply.code != 235:
-        raise Refused(reply)
 
 
 async def transfer(
@@ -334,7 +314,3 @@ def _is_international(envelope: Envelope) -> bool:
     """Is there an address that has no form in ASCII?"""
     addresses = (envelope.mail_from, *envelope.recipients)
     return not all(split(address)[0].isascii() for address in addresses)
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode("ascii")

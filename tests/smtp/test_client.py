@@ -216,23 +216,3 @@ def test_tls() -> None:
     wire.tls_works = False
     with pytest.raises(TlsFailed, match="bad certificate"):
         run(client.start_tls(session))
-
-
-@pytest.mark.parametrize(
-    ("mechanisms", "replies", "sent"),
-    [
-        ("PLAIN LOGIN", ["235 ok\r\n"], ["AUTH PLAIN AHVzZXIAcGFzcw=="]),
-        ("LOGIN", ["334 x\r\n", "334 x\r\n", "235 ok\r\n"], ["AUTH LOGIN", "dXNlcg==", "cGFzcw=="]),
-    ],
-)
-def test_logging_in(mechanisms: str, replies: list[str], sent: list[str]) -> None:
-    hello = f"250-peer\r\n250 AUTH {mechanisms}\r\n"
-    wire, session = session_of(*replies, hello=hello)
-    run(client.log_in(session, "user", "pass"))
-    assert wire.lines() == sent
-    wire, session = session_of("535 5.7.8 no\r\n", hello=hello)
-    with pytest.raises(Refused, match="535"):
-        run(client.log_in(session, "user", "pass"))
-    _, session = session_of(hello=PLAIN)
-    with pytest.raises(Refused):
-        run(client.log_in(session, "user", "pass"))

@@ -15,9 +15,18 @@ from typing import Any
 
 import pytest
 from OpenSSL import SSL
+from pytest_twisted import ensureDeferred
 from scramp import ScramClient
 from scramp.core import CbName
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.threads import deferToThread
 
+from mailhive.smtp import client
+from mailhive.smtp.client_login import Login, log_in
+from mailhive.smtp.relay.connection import Connection
 from mailhive.testing.process import DaemonProcess, free_port
 
 TEXT = (
@@ -236,6 +245,30 @@ def test_scram(server: Any, jmap: Callable[..., Any], trust: ssl.SSLContext) -> 
         login, password = "alice@example.org", "wonder land"
         client = ScramClient(["SCRAM-SHA-256-PLUS"], login, password, channel_binding=bound)
         assert log_in_by_scram(smtp, client)[0] == 235
+
+
+@ensureDeferred
+async def test_scram_by_our_own_client(server: Any, certificate: tuple[Path, Path]) -> None:
+    """As one that relays to a server logs in there."""
+    _, ports = server
+    authority = Certificate.loadPEM(certificate[0].read_bytes())
+    creator = optionsForClientTLS("localhost", trustRoot=trustRootFromCertificates([authority]))
+    endpoint = wrapClientTLS(creator, TCP4ClientEndpoint(reactor, "127.0.0.1", ports.implicit))
+    factory = Factory.forProtocol(lambda: Connection(reactor, creator, implicit_tls=True))
+
+    async def log_in_with(password: str, *, only_scram: bool) -> None:
+        wire = await endpoint.connect(factory)
+        session = await client.greet(wire, "relay.example", encrypted=True)
+        try:
+            await log_in(session, Login("alice", password, only_scram), deferToThread)
+            assert (await session.command("MAIL FROM:<alice@example.org>")).code == 250
+        finally:
+            await client.leave(session)
+
+    await log_in_with("wonder land", only_scram=True)
+    for only_scram in (True, False):
+        with pytest.raises(client.Refused, match="535"):
+            await log_in_with("wonder", only_scram=only_scram)
 
 
 def test_scram_without_the_password(server: Any, trust: ssl.SSLContext) -> None:

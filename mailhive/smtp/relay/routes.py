@@ -11,6 +11,7 @@ from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
 from mailhive.config.relay import RelaySettings, RouteSettings
 from mailhive.errors import TemporaryFailure
+from mailhive.smtp.client_login import Login
 from mailhive.smtp.relay.dane import DaneLookups
 from mailhive.smtp.relay.exchangers import (
     NO_ADDRESS,
@@ -36,7 +37,7 @@ class _Way:
     port: int
     security: Security
     trust: Any = None
-    login: tuple[str, str] | None = None
+    login: Login | None = None
     policy: Policy | None = None
 
 
@@ -117,7 +118,9 @@ class Routes:
             route.port or (465 if route.tls == "implicit" else 587),
             Security(route.tls),
             self._trust(route),
-            (route.user, route.password or "") if route.user is not None else None,
+            None
+            if route.user is None
+            else Login(route.user, route.password or "", only_scram=route.login != "any"),
         )
 
     async def _by_dns(self, domain: str) -> _Way:

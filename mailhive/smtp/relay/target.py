@@ -3,9 +3,10 @@
 from enum import Enum
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 from twisted.internet.ssl import optionsForClientTLS, platformTrust
 
+from mailhive.smtp.client_login import Login
 from mailhive.smtp.relay.tls import AnyCertificate, Dane, DaneCertificate
 
 __all__ = ["Demand", "Security", "Target"]
@@ -39,7 +40,7 @@ class Target:
     port: int
     security: Security
     trust: Any = None  # for `optionsForClientTLS`; None: the system's
-    login: tuple[str, str] | None = field(default=None, repr=False)
+    login: Login | None = None
     dane: Dane | None = None  # with Security.DANE
 
     def creator(self, security: Security) -> Any:

@@ -8,6 +8,7 @@ holds up nothing but its own mail.  A connection on which everything went well i
 kept for a moment for the next message to the same destination.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +29,7 @@ from mailhive.model.rates import Rate
 from mailhive.smtp import client
 from mailhive.smtp.answers import outcome_of
 from mailhive.smtp.client import MOST_RECIPIENTS, Disconnected, Refused, Session, TlsFailed
+from mailhive.smtp.client_login import Login, log_in
 from mailhive.smtp.limits import Limits
 from mailhive.smtp.relay.connection import Connection
 from mailhive.smtp.relay.content import StoredContent
@@ -66,6 +68,7 @@ class RelayTransport(Service):
     hostname: str
     reactor: Any
     signer: Signer
+    offload: Callable[..., Any]
     relays = True
     _idle: IdleSessions = field(init=False)
     _log = Logger()
@@ -247,7 +250,7 @@ class RelayTransport(Service):
                 with suppress(Refused):  # what comes next will say if it cannot go on
                     await client.start_tls(session)
             if target.login is not None:
-                await _log_in(session, *target.login)
+                await _log_in(session, target.login, self.offload)
         except BaseException:
             wire.abort("Given up")
             raise
@@ -289,10 +292,10 @@ async def _start_tls(session: Session) -> None:
         raise TlsFailed(f"No TLS: {error.reply}") from error
 
 
-async def _log_in(session: Session, user: str, password: str) -> None:
+async def _log_in(session: Session, login: Login, offload: Callable[..., Any]) -> None:
     """AUTH.  That our own password is wrong is nothing that senders are told for good."""
     try:
-        await client.log_in(session, user, password)
+        await log_in(session, login, offload)
     except Refused as error:
         if error.reply.code >= 500:
             raise Refused(SmtpReply(454, "4.7.0", f"No login: {error.reply}")) from None

@@ -138,7 +138,9 @@ async def relay(tmp_path: Path, names: NameServer, stores: Any) -> AsyncIterator
             started.append(mta_sts)
         routes = Routes(chosen, exchangers, mta_sts, dane)
         signer = Signer(stores.blob_store, stores.context.offload, reactor)
-        transport = RelayTransport(routes, stores.blob_store, "here.example", reactor, signer)
+        transport = RelayTransport(
+            routes, stores.blob_store, "here.example", reactor, signer, stores.context.offload
+        )
         transport.startService()
         made.append(Relay(transport, stores.blob_store))
         return made[-1]

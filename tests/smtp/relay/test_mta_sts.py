@@ -143,7 +143,8 @@ async def test_mail_goes_to_the_servers_of_the_policy(
     async def send() -> Any:
         routes = Routes(RelaySettings(port=port), exchangers, sts)
         signer = Signer(stores.blob_store, stores.context.offload, reactor)
-        relay = RelayTransport(routes, stores.blob_store, "here.example", reactor, signer)
+        offload = stores.context.offload
+        relay = RelayTransport(routes, stores.blob_store, "here.example", reactor, signer, offload)
         relay.startService()
         writer = stores.blob_store.open_writer()
         writer.write(b"Subject: x\r\n\r\nHello\r\n")
