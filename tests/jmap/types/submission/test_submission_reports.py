@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from mailhive.model.arrival import Arrival
 from mailhive.model.envelope import Envelope
 from mailhive.testing.conformance.outbox import Way, turn
 from mailhive.testing.local import LocalStores
@@ -67,7 +68,9 @@ def come(stores: LocalStores, alice: Sender) -> Any:
     ) -> str:
         with stores.blob_store.hold():
             blob_id = await alice.user.store_blob(message)
-            [outcome] = await stores.delivery.deliver(Envelope(sender, (to,)), blob_id, junk)
+            [outcome] = await stores.delivery.deliver(
+                Envelope(sender, (to,)), blob_id, Arrival(junk)
+            )
         assert outcome.code == 250
         reader = stores.delivery.observers[0]
         while reader._under_way:
