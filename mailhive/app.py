@@ -44,6 +44,7 @@ from mailhive.mail.directory_service import DirectoryService
 from mailhive.mail.forwarding import ForwardingDelivery
 from mailhive.mail.postmaster import Postmaster
 from mailhive.mail.provision import Accounts
+from mailhive.mail.reach import Forwards
 from mailhive.mail.removal import MailRemoval
 from mailhive.mail.reports import ReportReader
 from mailhive.mail.responder import VacationResponder
@@ -336,17 +337,17 @@ def _services(
     )
     signer = Signer(blobs, offload, reactor, read_keys(settings.dkim))
     reloads.add(lambda changed: signer.prepare(changed.dkim), "dkim")
+    forwards = Forwards(directory, settings.forward)
+    reloads.add(lambda changed: forwards.prepare(changed.forward), "forward")
     delivery = ForwardingDelivery(
         inner=local,
-        directory=directory,
+        forwards=forwards,
         blobs=blobs,
         outbox=outbox,
         offload=offload,
         now=now,
         seal=signer.seal,
-        tables=settings.forward,
     )
-    reloads.add(lambda changed: delivery.prepare(changed.forward), "forward")
     resolver = name_resolver(settings.server.resolvers, reactor, validate=settings.relay.dane)
     if is_office:
         outbox.add_transport(LocalTransport(directory, delivery, blobs, postmaster))

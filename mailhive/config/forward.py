@@ -21,7 +21,9 @@ class ForwardSettings:
     """Mail to the address goes to others, here and elsewhere.
 
     The domain of the address has to be one of this server. The table takes the place of
-    whoever has the address; name the address itself in `to` for them to have it too.
+    whoever has the address; name the address itself in `to` for them to have it too. It is for
+    sub-addresses (`list+detail@example.org`) as well, unless these have a table or somebody of
+    their own.
     """
 
     to: tuple[str, ...] = field(

@@ -18,9 +18,9 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mailhive.config.forward import ForwardSettings
 from mailhive.errors import TemporaryFailure
 from mailhive.interfaces.delivery import IDelivery
+from mailhive.mail.reach import Forwards, Reach
 from mailhive.model.addresses import canonical_address, split
 from mailhive.model.arrival import PLAIN, Arrival
 from mailhive.model.envelope import Envelope, RecipientOutcome
@@ -28,7 +28,7 @@ from mailhive.model.ids import random_id
 from mailhive.model.outbound import OutboundMessage
 from mailhive.model.principal import Principal
 
-__all__ = ["ForwardingDelivery", "Reach"]
+__all__ = ["ForwardingDelivery"]
 
 #: Messages that are in memory, whole, to be passed on.
 _AT_ONCE = 2
@@ -42,25 +42,6 @@ _HEADER_END = re.compile(rb"(?:\A|\n)\r?\n")
 
 
 @frozen
-class Reach:
-    """Where mail for an address goes in the end.
-
-    `elsewhere` has addresses of other servers by the sender that they are sent to from,
-    None: the original one.  `is_expanded`: an alias of several is among what it stands for,
-    and not behind a list (RFC 3461 §5.2.7).
-    """
-
-    here: tuple[str, ...]
-    elsewhere: Mapping[str | None, tuple[str, ...]]
-    is_expanded: bool = False
-
-    @property
-    def is_renamed(self) -> bool:
-        """Is it an alias of a single recipient elsewhere, who reports for it then?"""
-        return not self.here and {by: len(to) for by, to in self.elsewhere.items()} == {None: 1}
-
-
-@frozen
 class _Message:
     """What there is to deliver, as `IDelivery.deliver` has it."""
 
@@ -68,38 +49,24 @@ class _Message:
     arrival: Arrival
 
 
-def _keyed(tables: Mapping[str, ForwardSettings]) -> dict[str, ForwardSettings]:
-    """By canonical addresses."""
-    return {canonical_address(name) or name: table for name, table in tables.items()}
-
-
 @implementer(IDelivery)
 @define(eq=False)
 class ForwardingDelivery:
-    """Passes on what is for addresses of `tables`, and leaves the rest to `inner`.
+    """Passes on what is for addresses of `forwards`, and leaves the rest to `inner`.
 
     `seal(message, domain, found)` gives the fields that say in the name of a domain what was
     `found` of a message; it may take time, and `offload` runs it.
     """
 
     inner: Any  # IDelivery
-    directory: Any  # IDirectory
+    forwards: Forwards
     blobs: Any  # IBlobStore
     outbox: Any  # IOutbox
     offload: Callable[..., Any]
     now: Callable[[], int]
     seal: Callable[[bytes, str, bytes], bytes]
-    tables: Mapping[str, ForwardSettings] = field(factory=dict, converter=_keyed)
     _turns: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_AT_ONCE))
     _log = Logger()
-
-    def prepare(self, tables: Mapping[str, ForwardSettings]) -> Callable[[], None]:
-        """What it returns puts other tables in force (`mailhive.reload`)."""
-
-        def use() -> None:
-            self.tables = tables
-
-        return use
 
     def keep_sent(self, principal: Principal, blob_id: str) -> Deferred[None]:
         kept: Deferred[None] = self.inner.keep_sent(principal, blob_id)
@@ -111,8 +78,7 @@ class ForwardingDelivery:
         return Deferred.fromCoroutine(self._check_recipient(address, size))
 
     async def _check_recipient(self, address: str, size: int | None) -> RecipientOutcome | None:
-        own = self._table(address) is None
-        reach = Reach((address,), {}) if own else await self.reach(address)
+        reach = await self.forwards.reach(address) or Reach((address,), {})
         if reach.elsewhere:
             return None
         refusals: list[RecipientOutcome] = []
@@ -153,8 +119,8 @@ class ForwardingDelivery:
         outcomes: dict[str, RecipientOutcome] = {}
         reaches: dict[str, Reach] = {}
         for address in envelope.recipients:
-            if self._table(address) is not None:
-                reaches[address] = await self.reach(address)
+            if (reach := await self.forwards.reach(address)) is not None:
+                reaches[address] = reach
         if reaches:
             been = await self._delivered_to(message.blob_id)
             for address in [a for a in reaches if canonical_address(a) in been]:
@@ -187,39 +153,6 @@ class ForwardingDelivery:
                     is_expanded=reach.is_expanded,
                 )
         return tuple(outcomes[address] for address in envelope.recipients)
-
-    async def reach(self, address: str) -> Reach:
-        """Where mail for an address goes.  `TemporaryFailure` if that cannot be known now."""
-        here: dict[str, str] = {}
-        elsewhere: dict[str, tuple[str, str | None]] = {}
-        seen: set[str] = set()
-        is_expanded = False
-        waiting: list[tuple[str, str | None]] = [(address, None)]
-        while waiting:
-            each, sender = waiting.pop(0)
-            canonical = canonical_address(each) or each
-            table = self._table(each)
-            if table is not None and canonical not in seen:
-                seen.add(canonical)
-                sender = table.sender or sender
-                is_expanded |= sender is None and len(table.to) > 1
-                waiting += [(to, sender) for to in table.to]
-            elif table is not None or await self.directory.is_local_domain(split(canonical)[1]):
-                here.setdefault(canonical, each)
-            else:
-                elsewhere.setdefault(canonical, (each, sender))
-        senders = dict.fromkeys(sender for _, sender in elsewhere.values())
-        return Reach(
-            tuple(here.values()),
-            {
-                sender: tuple(to for to, by in elsewhere.values() if by == sender)
-                for sender in senders
-            },
-            is_expanded,
-        )
-
-    def _table(self, address: str) -> ForwardSettings | None:
-        return self.tables.get(canonical_address(address) or "")
 
     async def _here(self, reaches: Mapping[str, Reach]) -> list[str]:
         """The recipients here of all of them; those whom nobody knows are left out."""

@@ -14,9 +14,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from mailhive.config.forward import ForwardSettings, problems
 from mailhive.errors import TemporaryFailure
 from mailhive.mail.forwarding import ForwardingDelivery
+from mailhive.mail.reach import Forwards
 from mailhive.model.arrival import Arrival
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.outbound import OutboundMessage
+from mailhive.model.principal import Principal
 from mailhive.queue.schedule import success_action
 from mailhive.testing.memory import MemoryBlobStore, MemoryDelivery
 
@@ -36,6 +38,7 @@ TABLES = {
     "members@here.example": ForwardSettings(to=("list@here.example",)),
     "partly@here.example": ForwardSettings(to=("missing@here.example", "alice@here.example")),
 }
+OWN = ("team+own@here.example", "+x@here.example")
 HERE = ["alice@here.example", "bob@here.example", "kept@here.example"]
 
 
@@ -44,6 +47,15 @@ class Domains:
 
     def is_local_domain(self, domain: str) -> Deferred[bool]:
         return succeed(domain == "here.example")
+
+    def recipients(self, address: str) -> Deferred[tuple[Principal, ...]]:
+        found = address if address in (*HERE, "team+own@here.example") else _sub_address(address)
+        return succeed((Principal(found, "individual"),) if found in HERE or "own" in found else ())
+
+
+def _sub_address(address: str) -> str:
+    local, _, domain = address.partition("@")
+    return f"{local.partition('+')[0]}@{domain}"
 
 
 @define(eq=False)
@@ -92,20 +104,21 @@ def _seal(message: bytes, domain: str, found: bytes) -> bytes:
 @define(eq=False)
 class Bench:
     blobs: MemoryBlobStore = field(factory=MemoryBlobStore)
-    inner: MemoryDelivery = field(factory=lambda: MemoryDelivery(HERE))
+    inner: MemoryDelivery = field(
+        factory=lambda: MemoryDelivery([*HERE, *OWN, "kept+x@here.example"])
+    )
     outbox: Outbox = field(factory=Outbox)
     delivery: ForwardingDelivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.delivery = ForwardingDelivery(
             inner=self.inner,
-            directory=Domains(),
+            forwards=Forwards(Domains(), TABLES),
             blobs=self.blobs,
             outbox=self.outbox,
             offload=_inline,
             now=lambda: 1_000,
             seal=_seal,
-            tables=TABLES,
         )
 
     async def deliver(
@@ -152,6 +165,13 @@ class Bench:
             [("owner@here.example", ("c@far.example", "bob@far.example"))],
         ),
         (["partly@here.example"], [("alice@here.example",)], []),
+        (["Away+x@here.example"], [], [("x@far.example", ("bob@far.example",))]),
+        (
+            ["kept+x@here.example"],
+            [("kept+x@here.example",)],
+            [("x@far.example", ("bob@far.example",))],
+        ),
+        (["team+own@here.example", "+x@here.example"], [OWN], []),
     ],
 )
 @ensureDeferred
@@ -285,6 +305,7 @@ async def test_nothing_stays_held_when_the_store_is_down() -> None:
         ("sales@here.example", None),
         ("AWAY@here.example", None),
         ("team@here.example", None),
+        ("away+x@here.example", None),
         ("partly@here.example", None),
         ("nobody@here.example", 550),
         ("round@here.example", 550),
@@ -307,8 +328,8 @@ async def test_nobody_is_there_any_more() -> None:
 @ensureDeferred
 async def test_other_tables() -> None:
     bench = Bench()
-    use = bench.delivery.prepare({"Alice@here.example": TABLES["away@here.example"]})
-    assert (await bench.delivery.reach("alice@here.example")).here == ("alice@here.example",)
+    use = bench.delivery.forwards.prepare({"Alice@here.example": TABLES["away@here.example"]})
+    assert await bench.delivery.forwards.reach("alice@here.example") is None
     use()
     assert await bench.deliver("alice@here.example") == [("alice@here.example", 250)]
     assert bench.sent == [("x@far.example", ("bob@far.example",))]
@@ -323,11 +344,11 @@ _ADDRESSES = st.sampled_from(
 
 @given(st.dictionaries(_ADDRESSES, st.lists(_ADDRESSES, min_size=1, max_size=4, unique=True)))
 def test_any_tables_come_to_an_end(tables: dict[str, list[str]]) -> None:
-    bench = Bench()
-    bench.delivery.tables = {name: ForwardSettings(to=tuple(to)) for name, to in tables.items()}
+    forwards = Forwards(Domains())
+    forwards.tables = {name: ForwardSettings(to=tuple(to)) for name, to in tables.items()}
     done: list[Any] = []
     for address in tables:
-        Deferred.fromCoroutine(bench.delivery.reach(address)).addCallback(done.append)
+        Deferred.fromCoroutine(forwards.reach(address)).addCallback(done.append)
     assert len(done) == len(tables)
     for reach in done:
         elsewhere = reach.elsewhere.get(None, ())
