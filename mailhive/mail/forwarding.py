@@ -6,7 +6,7 @@ the two fails, nobody gets it, and the client sends it again.  What a crash left
 out: the client was not told yet, and may send it again.
 
 What goes on has a Delivered-To field more.  A message that comes back with it is refused:
-it is in a loop.
+it is in a loop.  Recipients elsewhere whom a filter has added get it the same way, without.
 """
 
 import re
@@ -121,6 +121,11 @@ class ForwardingDelivery:
         for address in envelope.recipients:
             if (reach := await self.forwards.reach(address)) is not None:
                 reaches[address] = reach
+            elif address in message.arrival.added:
+                if not await self.forwards.is_here(address):
+                    reaches[address] = Reach((), {None: (address,)})
+                elif (refusal := await self._refusal_for_good(address)) is not None:
+                    outcomes[address] = refusal
         if reaches:
             been = await self._delivered_to(message.blob_id)
             for address in [a for a in reaches if canonical_address(a) in been]:
@@ -154,12 +159,15 @@ class ForwardingDelivery:
                 )
         return tuple(outcomes[address] for address in envelope.recipients)
 
+    async def _refusal_for_good(self, address: str) -> RecipientOutcome | None:
+        refusal: RecipientOutcome | None = await self.inner.check_recipient(address)
+        return None if refusal is None or refusal.code < 500 else refusal
+
     async def _here(self, reaches: Mapping[str, Reach]) -> list[str]:
         """The recipients here of all of them; those whom nobody knows are left out."""
         known = []
         for each in dict.fromkeys(to for reach in reaches.values() for to in reach.here):
-            refusal = await self.inner.check_recipient(each)
-            if refusal is None or refusal.code < 500:
+            if await self._refusal_for_good(each) is None:
                 known.append(each)
             else:
                 self._log.warn("Nobody here has {address}, where mail is forwarded", address=each)
@@ -194,7 +202,8 @@ class ForwardingDelivery:
         if not reach.elsewhere:
             return
         with self.blobs.hold():
-            passed = await self._turns.run(self._stored, message, address)
+            stands_for = None if reach.elsewhere == {None: (address,)} else address
+            passed = await self._turns.run(self._stored, message, stands_for)
             for sender, recipients in reach.elsewhere.items():
                 sent = _envelope(envelope, address, sender, recipients, reach, message)
                 outbound = OutboundMessage(random_id("s"), sent, passed, self.now())
@@ -209,18 +218,20 @@ class ForwardingDelivery:
                     mail_from=sent.mail_from,
                 )
 
-    def _stored(self, message: _Message, address: str) -> Deferred[str]:
+    def _stored(self, message: _Message, address: str | None) -> Deferred[str]:
         return Deferred.fromCoroutine(self._store(message, address))
 
-    async def _store(self, message: _Message, address: str) -> str:
-        """The blob of the message as it goes on."""
+    async def _store(self, message: _Message, address: str | None) -> str:
+        """The blob of the message as it goes on, from an address that stands for others."""
         raw = await self.blobs.read(message.blob_id)
         # RFC 5321 §4.4: only who delivers has a Return-Path.
-        content = f"Delivered-To: {address}\r\n".encode() + _RETURN_PATH.sub(b"", raw, count=1)
+        content = _RETURN_PATH.sub(b"", raw, count=1)
         fields = b""
-        if found := message.arrival.found:
+        if address is not None:
+            content = f"Delivered-To: {address}\r\n".encode() + content
             domain = split(canonical_address(address) or "")[1]
-            fields = await self.offload(self.seal, content, domain, found)
+            if found := message.arrival.found:
+                fields = await self.offload(self.seal, content, domain, found)
         writer = self.blobs.open_writer()
         try:
             writer.write(fields)
@@ -249,9 +260,9 @@ def _envelope(
         # That it was passed on is told as success, once and for all of them.
         wanted = [word for word in (given["NOTIFY"] or "").upper().split(",") if word != "SUCCESS"]
         given["NOTIFY"] = ",".join(wanted) or "NEVER"
-    if (
-        is_alias and message.arrival.is_junk
-    ):  # whose sender is not the one that it names, like as not
+    arrival = message.arrival
+    # The sender of junk is not the one that it names, like as not, and knows of nobody added.
+    if is_alias and (arrival.is_junk or (address in arrival.added and not given.get("NOTIFY"))):
         given["NOTIFY"] = "NEVER"
     return Envelope(
         envelope.mail_from if sender is None or not envelope.mail_from else sender,

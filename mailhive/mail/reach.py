@@ -78,7 +78,7 @@ class Forwards:
                 waiting += [  # who has the name itself gets the detail
                     (each if canonical_address(to) == name else to, sender) for to in table.to
                 ]
-            elif name is not None or await self.directory.is_local_domain(split(canonical)[1]):
+            elif name is not None or await self.is_here(canonical):
                 here.setdefault(canonical, each)
             else:
                 elsewhere.setdefault(canonical, (each, sender))
@@ -91,6 +91,11 @@ class Forwards:
             },
             is_expanded,
         )
+
+    async def is_here(self, address: str) -> bool:
+        """Is it of a domain of this server, whoever has it?"""
+        is_local: bool = await self.directory.is_local_domain(split(address)[1])
+        return is_local
 
     async def _name(self, address: str) -> str | None:
         """The name of the table that an address has."""

@@ -330,7 +330,12 @@ class Session:
         sent = evolve(self.start.envelope, mail_from=message.envelope.mail_from)
         self._writer.write(self.trace(evolve(self.start, envelope=sent)))
         self.start = evolve(self.start, envelope=message.envelope)
-        self.arrival = evolve(self.arrival, is_junk=message.is_junk, found=message.found)
+        self.arrival = evolve(
+            self.arrival,
+            is_junk=message.is_junk,
+            found=message.found,
+            added=frozenset(message.envelope.recipients).difference(self.recipients),
+        )
         self._writer.write(message.header)
         for chunk in spool.rest():
             self._writer.write(chunk)

@@ -127,7 +127,8 @@ class Bench:
         writer = self.blobs.open_writer()
         writer.write(raw)
         mail_from = more.pop("mail_from", "x@far.example")
-        arrival = Arrival(more.pop("junk", False), found=found)
+        added = more.pop("added", frozenset())
+        arrival = Arrival(more.pop("junk", False), found=found, added=added)
         with self.blobs.hold():
             outcomes = await self.delivery.deliver(
                 Envelope(mail_from, recipients, **more), await writer.commit(), arrival
@@ -255,6 +256,43 @@ async def test_reports(address: str, notify: str, passed: str | None, told: str)
     assert sent.parameters == {
         "BODY": "8BITMIME", **({"ENVID": "e"} if passed else {})
     }  # fmt: skip
+
+
+@ensureDeferred
+async def test_whom_a_filter_has_added() -> None:
+    bench = Bench()
+    given = {"d@far.example": {"NOTIFY": "FAILURE"}}
+    added = {"c@far.example", "d@far.example", "away@here.example", "bob@here.example"}
+    gone = "missing@here.example"
+    outcomes = await bench.deliver(
+        "alice@here.example",
+        *sorted(added),
+        gone,
+        found=b"spf=pass",
+        added=frozenset({*added, gone}),
+        recipient_parameters=given,
+    )
+    assert {address for address, code in outcomes if code != 250} == {gone}
+    assert bench.served == [("alice@here.example", "bob@here.example")]
+    notify = {
+        to: parameters.get("NOTIFY")
+        for message in bench.outbox.messages
+        for to, parameters in message.envelope.recipient_parameters.items()
+    }
+    assert notify == {
+        "bob@far.example": "NEVER", "c@far.example": "NEVER", "d@far.example": "FAILURE"
+    }  # fmt: skip
+    contents = [await bench.blobs.read(message.blob_id) for message in bench.outbox.messages]
+    assert sorted(content.partition(b"\r\n")[0] for content in contents) == [
+        b"Received: x", b"Received: x", b"Sealed: here.example spf=pass"
+    ]  # fmt: skip
+
+
+@ensureDeferred
+async def test_only_a_filter_can_name_others_elsewhere() -> None:
+    bench = Bench()
+    assert await bench.deliver("c@far.example") == [("c@far.example", 550)]
+    assert not bench.sent
 
 
 @ensureDeferred

@@ -277,11 +277,13 @@ async def test_fields_are_limited(new_listener: New) -> None:
 
 
 @ensureDeferred
-async def test_who_is_added_must_be_here(new_listener: New) -> None:
+async def test_what_becomes_of_who_is_added_is_not_told(new_listener: New) -> None:
     owner = Filter({"EndOfMessage": [AddRecipient("<x@elsewhere.example>"), Continue()]})
     listener = await new_listener(owner)
     assert await talk(listener, MESSAGE) == f"{ENVELOPE} 354 250"
     assert listener.delivered[0][2] == TEXT
+    (delivered,) = listener.services.delivery.delivered
+    assert delivered.arrival.added == {"x@elsewhere.example"}
 
 
 @ensureDeferred
