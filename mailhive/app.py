@@ -144,6 +144,7 @@ class Services:
     reloads: Reloads
     reactor: Any
     parent: MultiService
+    peers: Any  # IPeers, or None
 
 
 @frozen
@@ -412,6 +413,7 @@ def _services(
         reloads=reloads,
         reactor=reactor,
         parent=parent,
+        peers=peers,
     )
 
 

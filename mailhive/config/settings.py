@@ -93,7 +93,8 @@ class ServerSettings:
             "How many processes serve connections; `auto` is one for each processor. With 2 or "
             "more, `twistd` starts them and starts another in place of one that ends. Each counts "
             "for itself what is limited at a time: connections, requests of a user, files that "
-            "are open. See [architecture](architecture.md#workers)."
+            "are open; rates, of so many in an hour, are for all together. See "
+            "[architecture](architecture.md#workers)."
         ),
     )
     resolvers: tuple[str, ...] = field(

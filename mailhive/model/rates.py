@@ -25,12 +25,14 @@ class Buckets:
     """A bucket for each key, full at first; `clock()` is the time in seconds.
 
     Memory is bounded: of more than `most` keys the one is forgotten that was taken from
-    longest ago, as if its bucket were full.
+    longest ago, as if its bucket were full.  Several processes `tell` each other what was
+    taken, who `hear` it.
     """
 
     rate: Rate
     clock: Callable[[], float]
     most: int = _MOST_KEYS
+    tell: Callable[[Hashable, int], object] = field(default=lambda _key, _count: None)
     #: When the bucket of a key will be full again.
     _full: OrderedDict[Hashable, float] = field(init=False, factory=OrderedDict)
 
@@ -43,6 +45,16 @@ class Buckets:
 
     def take(self, key: Hashable, count: int = 1) -> float:
         """Take so many, if they are there; the same as `wait`."""
+        wait = self._take(key, count)
+        if not wait:
+            self.tell(key, count)
+        return wait
+
+    def hear(self, key: Hashable, count: int) -> None:
+        """Take what another process has taken from its own."""
+        self._take(key, count)
+
+    def _take(self, key: Hashable, count: int) -> float:
         wait = self.wait(key, count)
         if not wait:
             self._full[key] = self._after(key, count)

@@ -29,7 +29,7 @@ from mailhive.smtp.milter.check import Milter
 from mailhive.smtp.pause import GreetingPause
 from mailhive.smtp.policy import LmtpSettings, MxSettings, SmtpSettings, SubmissionSettings
 from mailhive.smtp.protocol import Server, SmtpProtocol, peer_host
-from mailhive.smtp.rates import NetworkRates, UserRates
+from mailhive.smtp.rates import NetworkRates, UserRates, shared_buckets
 from mailhive.smtp.replies import SmtpReply
 from mailhive.smtp.session import Session
 from mailhive.smtp.submission import SubmissionSession
@@ -84,7 +84,9 @@ class SmtpFactory(Factory):
         self._rate: Buckets | None = None
         if server.settings.connections_per_minute is not None:
             rate = Rate(server.settings.connections_per_minute, 60.0)
-            self._rate = Buckets(rate, server.reactor.seconds)
+            self._rate = shared_buckets(
+                rate, server.reactor.seconds, f"{server.name}.connections", server.services.peers
+            )
         self._drained: Deferred[None] | None = None
         self._deadline: IDelayedCall | None = None
 
@@ -173,7 +175,7 @@ class SmtpListener:
                 reactor=reactor,
             )
             checks.append(pause)
-        rates = NetworkRates(settings, reactor.seconds)
+        rates = NetworkRates(settings, name, reactor.seconds, services.peers)
         if rates.is_there:
             checks.append(rates.check)
         lookups = Lookups(services.resolver)

@@ -1,6 +1,8 @@
 """How much mail comes in from one network, and from one user."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -12,9 +14,18 @@ from mailhive.smtp.events import MessageStart
 from mailhive.smtp.policy import MxSettings
 from mailhive.smtp.replies import Fault, SmtpReply
 
-__all__ = ["NetworkRates", "UserRates"]
+__all__ = ["NetworkRates", "UserRates", "shared_buckets"]
 
 _HOUR = 3_600.0
+
+
+def shared_buckets(rate: Rate, clock: Callable[[], float], name: str, peers: Any) -> Buckets:
+    """Buckets that all processes take from, if `peers` (`IPeers`) are there."""
+    if peers is None:
+        return Buckets(rate, clock)
+    buckets = Buckets(rate, clock, tell=partial(peers.tell, f"rate.{name}"))
+    peers.serve(f"rate.{name}", lambda _, key, count: buckets.hear(key, count))
+    return buckets
 
 
 def _too_many(what: str) -> SmtpReply:
@@ -33,16 +44,20 @@ class NetworkRates:
     """
 
     settings: MxSettings
+    name: str  # of the listener
     clock: Callable[[], float]
+    peers: Any = None  # IPeers
     _messages: Buckets | None = field(init=False)
     _recipients: Buckets | None = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._messages = self._hourly(self.settings.messages_per_hour)
-        self._recipients = self._hourly(self.settings.recipients_per_hour)
+        self._messages = self._hourly("messages", self.settings.messages_per_hour)
+        self._recipients = self._hourly("recipients", self.settings.recipients_per_hour)
 
-    def _hourly(self, count: int | None) -> Buckets | None:
-        return None if count is None else Buckets(Rate(count, _HOUR), self.clock)
+    def _hourly(self, what: str, count: int | None) -> Buckets | None:
+        if count is None:
+            return None
+        return shared_buckets(Rate(count, _HOUR), self.clock, f"{self.name}.{what}", self.peers)
 
     @property
     def is_there(self) -> bool:

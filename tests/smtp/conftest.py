@@ -29,6 +29,7 @@ def make_services(limits=None):
         delivery=MemoryDelivery(ADDRESSES),
         hostname="mx.example",
         limits=limits or Limits(),
+        peers=None,
     )
 
 
@@ -75,9 +76,10 @@ class Bench:
 
 @pytest.fixture
 def new_bench():
-    def build(limits=None, **settings):
+    def build(limits=None, peers=None, **settings):
         clock = Clock()
         services = make_services(limits)
+        services.peers = peers
         return Bench(clock, services, make_factory(clock, services, **settings))
 
     return build

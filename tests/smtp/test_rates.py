@@ -50,6 +50,35 @@ def test_recipients(new_bench: NewBench) -> None:
     assert codes(bench, HELLO + MAIL + RCPT) == "220 250 250 451"
 
 
+class Peers:
+    """Processes without anything between them."""
+
+    def __init__(self, everybody: list["Peers"]) -> None:
+        self._served: dict[str, Callable[..., None]] = {}
+        self._everybody = everybody
+        everybody.append(self)
+
+    def serve(self, name: str, function: Callable[..., None]) -> None:
+        assert name not in self._served
+        self._served[name] = function
+
+    def tell(self, name: str, *args: object) -> None:
+        for each in self._everybody:
+            if each is not self:
+                each._served[name](self, *args)
+
+
+def test_processes_count_together(new_bench: NewBench) -> None:
+    everybody: list[Peers] = []
+    limits = {"connections_per_minute": 3, "messages_per_hour": 2, "recipients_per_hour": 2}
+    one, other = [new_bench(peers=Peers(everybody), **limits) for _ in range(2)]
+    assert codes(one, HELLO + MAIL + RCPT) == "220 250 250 250"
+    assert codes(other, HELLO + MAIL + RCPT + RCPT) == "220 250 250 250 451"
+    assert codes(one, HELLO + MAIL) == "220 250 451"
+    assert codes(other, b"") == "421"
+    assert codes(other, HELLO + MAIL + RCPT, "192.0.2.2") == "220 250 250 250"
+
+
 def test_who_is_trusted_is_not_counted(new_bench: NewBench) -> None:
     trusted = Networks.parse(["192.0.2.0/24"])
     bench = new_bench(messages_per_hour=1, recipients_per_hour=1, trusted_networks=trusted)
