@@ -23,8 +23,9 @@ from mailhive.model.outbound import OutboundMessage, OutboundStatus
 
 __all__ = ["Desk", "RemoteOutbox"]
 
-#: Seconds that a new office waits to hear what workers hold.
-_PATIENCE = 15.0
+#: Seconds that a new office waits to hear what workers hold: longer than one may hang
+#: before it is replaced (`workers.supervisor`).
+_PATIENCE = 90.0
 
 
 @implementer(IOutbox)
