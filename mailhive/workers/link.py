@@ -13,7 +13,7 @@ from attrs import frozen
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-__all__ = ["Answer", "Call", "Hello", "Link", "Refusal", "Tell", "encode"]
+__all__ = ["Answer", "Call", "Hello", "Link", "Refusal", "Tell", "encode", "encode_refusal"]
 
 _LENGTH = struct.Struct("!Q")
 
@@ -77,6 +77,19 @@ def encode(message: Any) -> bytes:
     """The octets of a message; raises whatever pickling raises."""
     octets = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(octets)) + octets
+
+
+def encode_refusal(number: int, error: BaseException) -> bytes:
+    """The octets of a refusal that arrives, whatever `error` holds.
+
+    What can be pickled may still not come out of it, and would end the connection.
+    """
+    try:
+        octets = encode(Refusal.of(number, error))
+        pickle.loads(memoryview(octets)[_LENGTH.size :]).error()  # noqa: S301
+    except Exception:
+        return encode(Refusal.of(number, RuntimeError(f"{type(error).__name__}: {error}")))
+    return octets
 
 
 class Link(Protocol):

@@ -24,7 +24,16 @@ from zope.interface import implementer
 
 from mailhive.errors import MailhiveError, TemporaryFailure
 from mailhive.interfaces.peers import IPeers
-from mailhive.workers.link import Answer, Call, Hello, Link, Refusal, Tell, encode
+from mailhive.workers.link import (
+    Answer,
+    Call,
+    Hello,
+    Link,
+    Refusal,
+    Tell,
+    encode,
+    encode_refusal,
+)
 
 __all__ = ["Caller", "Peers"]
 
@@ -157,10 +166,7 @@ class Peers(Service):
         assert error is not None
         if not isinstance(error, MailhiveError | CancelledError):
             _log.failure("{name} has failed", failure, name=call.name)
-        try:
-            return encode(Refusal.of(call.number, error))
-        except Exception:  # it holds what cannot be sent
-            return encode(Refusal.of(call.number, RuntimeError(f"{type(error).__name__}: {error}")))
+        return encode_refusal(call.number, error)
 
     def _answer(self, octets: bytes, link: Link) -> None:
         if link in self._callers:  # else nobody is there to hear it

@@ -45,6 +45,32 @@ async def test_what_a_call_raises_is_raised(pair):
         await other.call(0, "refuse", lambda: None)
 
 
+class Odd(Exception):
+    """Can be pickled, and does not come out of it."""
+
+    def __init__(self, first, second):
+        super().__init__(first)
+
+
+@ensureDeferred
+async def test_an_error_that_cannot_be_raised_again_breaks_nothing(pair):
+    office, other = pair
+
+    def refuse(caller):
+        error = NotFound("not here")
+        error.cause = Odd(1, 2)
+        raise error
+
+    never = Deferred()
+    office.serve("refuse", refuse)
+    office.serve("wait", lambda caller: never)
+    waiting = other.call(0, "wait")
+    with pytest.raises(RuntimeError, match="NotFound: not here"):
+        await other.call(0, "refuse")
+    never.callback("still here")
+    assert await waiting == "still here"
+
+
 @ensureDeferred
 async def test_all_others_are_told(hall):
     place = hall(3)
