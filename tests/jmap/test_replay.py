@@ -38,6 +38,7 @@ from mailhive.model.principal import Principal
 from mailhive.smtp.listener import PROVIDER as SMTP
 from mailhive.smtp.policy import MxSettings
 from mailhive.testing.local import LocalStores, LocalUser
+from mailhive.testing.memory import MemoryReports
 from mailhive.testing.queries import KEYWORDS, QUERIES, Subjects, dates
 from mailhive.testing.replay import KnownObjects, KnownResults
 
@@ -205,6 +206,8 @@ class World:
             hostname="mail.example.org",
             limits=Limits(),
             resolver=None,
+            peers=None,
+            reports=MemoryReports(),
         )
         factory = SMTP.build(None, None).make_factory("mx", listener, services, reactor)
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
