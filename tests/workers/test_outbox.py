@@ -68,8 +68,8 @@ class TestRemoteOutbox(OutboxConformance):
         return start
 
     async def crash(self, outbox):
+        await self.place.end(0)  # before it settles what the other one has held
         await self.place.end(1)
-        await self.place.end(0)
 
     def pass_time(self):
         self.place.clock.advance(PAUSES[-1] * (1 + JITTER))
