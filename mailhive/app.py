@@ -7,15 +7,12 @@ registry.
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from socket import socket
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from mailhive.auth.scram import ScramPasswords
@@ -26,17 +23,15 @@ from mailhive.auth.users import Users
 from mailhive.config.load import LoadedConfig, load
 from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
-from mailhive.edge.certificates import Certificates
-from mailhive.edge.proxied import Proxied
 from mailhive.errors import TemporaryFailure
 from mailhive.fetch.client import Fetcher
-from mailhive.fetch.guard import Guard
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.elsewhere import Elsewhere
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.types.submission.expiry import SubmissionExpiry
 from mailhive.jmap.types.submission.records import Submissions
+from mailhive.listeners import make_factory
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.collector import Collector
 from mailhive.mail.delivery import Delivered, LocalDelivery
@@ -51,36 +46,22 @@ from mailhive.mail.responder import VacationResponder
 from mailhive.mail.rules import Rules
 from mailhive.mail.sending_rates import SendingRates
 from mailhive.mime.charset import Charsets
-from mailhive.model.networks import Networks
 from mailhive.names import name_resolver
+from mailhive.parts import make_greylist, make_outbox, make_relay, make_web_push
 from mailhive.push.hub import PushHub
 from mailhive.push.remote import ServerKey
-from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.queue.delivered import DeliveryReports
-from mailhive.queue.ledger import FILE as OUTBOX_FILE
 from mailhive.queue.local import LocalTransport
-from mailhive.queue.outbox import Outbox
-from mailhive.queue.remote import Desk as OutboxDesk
-from mailhive.queue.remote import RemoteOutbox
 from mailhive.queue.reports import Reporter
 from mailhive.registry import provider
 from mailhive.reload import Reloads
-from mailhive.smtp.greylist.check import FILE as GREYLIST_FILE
-from mailhive.smtp.greylist.check import Greylist
-from mailhive.smtp.relay.dane import DaneLookups
-from mailhive.smtp.relay.exchangers import Exchangers
-from mailhive.smtp.relay.mta_sts import MtaSts
-from mailhive.smtp.relay.routes import Routes
+from mailhive.services import BuildContext, Services
 from mailhive.smtp.relay.signing import Signer, read_keys
-from mailhive.smtp.relay.transport import RelayTransport
 from mailhive.sockets import open_sockets
 from mailhive.systemd import notify
 from mailhive.workers.supervisor import Supervisor
 
 __all__ = [
-    "BuildContext",
-    "Listener",
-    "Services",
     "build",
     "build_worker",
     "limits_of",
@@ -89,77 +70,6 @@ __all__ = [
 ]
 
 _log = Logger()
-
-
-@frozen
-class BuildContext:
-    """What a provider's `build` may use.
-
-    `name` is that of its table.  `offload(function, *arguments)` runs something on a
-    thread and returns its Deferred.  The others are there for authentication
-    strategies only: the `IDirectory`, an `auth.users.Users` of it, the `Throttle` that
-    all logins share, the `TokenKey` of our own tokens, the trusted proxies, and a
-    `fetch.Fetcher`.  `peers` are an `IPeers` where the daemon has several processes.
-    """
-
-    reactor: Any
-    data_dir: Path
-    offload: Callable[..., Deferred[Any]]
-    name: str = ""
-    directory: Any = None
-    users: Users | None = None
-    throttle: Throttle | None = None
-    token_key: TokenKey | None = None
-    trusted_proxies: Networks | None = None
-    fetcher: Any = None
-    peers: Any = None
-
-
-@frozen
-class Services:
-    """What listeners share.  Services added to `parent` start before them and stop after.
-
-    What of a listener can change while it runs is told to `reloads`.
-    """
-
-    config: Settings
-    hostname: str
-    limits: Limits
-    blobs: Any  # IBlobStore
-    mail_store: Any  # IMailStore
-    directory: Any  # IDirectory
-    strategies: tuple[Any, ...]  # IAuthenticationStrategy, in the order in which they are tried
-    delivery: Any  # IDelivery
-    outbox: Any  # IOutbox
-    sending: SendingRates
-    greylist: Greylist | None  # None if no listener asks for it
-    reports: DeliveryReports
-    jmap_api: JmapApi
-    resolver: Any  # IResolver of the DNS
-    hub: PushHub
-    tickets: Tickets
-    throttle: Throttle
-    scram: ScramPasswords
-    offload: Callable[..., Deferred[Any]]
-    reloads: Reloads
-    reactor: Any
-    parent: MultiService
-    peers: Any  # IPeers, or None
-
-
-@frozen
-class Listener:
-    """A listener as its protocol sees it.
-
-    `tls` is none, implicit or starttls.  With starttls the protocol starts TLS
-    with `context_factory`; with implicit that is done around it.
-    """
-
-    name: str
-    tls: str
-    base_url: str | None  # where clients find it, without a slash at its end
-    settings: Any  # an instance of the protocol's own settings class
-    context_factory: Any = None
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -228,7 +138,7 @@ def build_worker(
     services = _services(settings, reactor, daemon.providers, offload, reloads, peers)
     wanted = _wanted(settings)
     factories = {
-        name: _factory(name, listener, services, reactor) for name, listener in wanted.items()
+        name: make_factory(name, listener, services, reactor) for name, listener in wanted.items()
     }
     sockets = open_them()
     for name, listener in wanted.items():
@@ -275,7 +185,7 @@ def _services(
     )
     submissions = Submissions(mail_store)
     reporter = Reporter(blobs, settings.server.hostname)
-    outbox = _outbox(settings, submissions, reporter, reactor, peers)
+    outbox = make_outbox(settings, submissions, reporter, reactor, peers)
     opened = (
         offload,
         blobs,
@@ -355,7 +265,7 @@ def _services(
         if any(listener.protocol == "smtp" for listener in settings.server.listener.values()):
             postmaster.setServiceParent(parent)
     if is_office and settings.relay.enabled:
-        relay = _relay(settings, blobs, reactor, signer, offload, resolver, parent)
+        relay = make_relay(settings, blobs, reactor, signer, offload, resolver, parent)
         relay.setServiceParent(parent)
         outbox.add_transport(relay)
     hub = PushHub(mail_store, registry.push_types, reactor)
@@ -366,7 +276,7 @@ def _services(
     contact = settings.jmap.web_push.contact or f"mailto:postmaster@{settings.server.hostname}"
     push: Any = ServerKey(settings.server.data_dir, contact)
     if is_office:
-        push = _web_push(settings, contact, hub, accounts, directory, reactor, parent)
+        push = make_web_push(settings, contact, hub, accounts, directory, reactor, parent)
     else:
         as_service(push).setServiceParent(parent)
     return Services(
@@ -380,7 +290,7 @@ def _services(
         delivery=delivery,
         outbox=outbox,
         sending=sending,
-        greylist=_greylist(settings, reactor, parent),
+        greylist=make_greylist(settings, reactor, parent),
         reports=DeliveryReports(reporter, outbox, reactor),
         jmap_api=JmapApi(
             registry=registry,
@@ -417,145 +327,8 @@ def _services(
     )
 
 
-def _greylist(settings: Settings, reactor: Any, parent: MultiService) -> Greylist | None:
-    listeners = settings.server.listener.values()
-    if not any(getattr(listener.settings, "greylist", False) for listener in listeners):
-        return None
-    greylist = Greylist(settings.server.data_dir / GREYLIST_FILE, settings.greylist, reactor)
-    greylist.setServiceParent(parent)
-    return greylist
-
-
-def _outbox(
-    settings: Settings, submissions: Any, reporter: Reporter, reactor: Any, peers: Any
-) -> Any:
-    """The outbox, or the way to that of the office."""
-    if peers is not None and not peers.is_office:
-        return RemoteOutbox(peers)
-    outbox = Outbox(
-        settings.server.data_dir / OUTBOX_FILE,
-        submissions,
-        reactor,
-        settings=settings.queue,
-        reporter=reporter,
-    )
-    if peers is not None:
-        outbox.is_taken_over = OutboxDesk(peers, reactor, outbox).is_taken_over
-    return outbox
-
-
-def _web_push(
-    settings: Settings,
-    contact: str,
-    hub: PushHub,
-    accounts: Accounts,
-    directory: Any,
-    reactor: Any,
-    parent: MultiService,
-) -> PushSubscriptions:
-    chosen = settings.jmap.web_push
-    guard = Guard(chosen.allow) if chosen.prevent_ssrf else None
-    fetcher = Fetcher(
-        reactor, guard=guard, timeout=chosen.timeout, max_connections=chosen.max_connections
-    )
-    push = PushSubscriptions(
-        settings.server.data_dir,
-        chosen,
-        hub=hub,
-        fetcher=fetcher,
-        guard=guard,
-        accounts=accounts,
-        directory=directory,
-        contact=contact,
-        reactor=reactor,
-    )
-    as_service(fetcher).setServiceParent(parent)
-    push.setServiceParent(parent)
-    return push
-
-
-def _relay(
-    settings: Settings,
-    blobs: Any,
-    reactor: Any,
-    signer: Signer,
-    offload: Offload,
-    resolver: Any,
-    parent: MultiService,
-) -> RelayTransport:
-    hostname = settings.server.hostname
-    mta_sts = None
-    if settings.relay.mta_sts:
-        path = settings.server.data_dir / "mta-sts.sqlite"
-        # RFC 8461 §3.3 has a minute for it.
-        mta_sts = MtaSts(path, resolver, Fetcher(reactor, guard=Guard(), timeout=60.0), reactor)
-        mta_sts.setServiceParent(parent)
-    exchangers = Exchangers(resolver, hostname)
-    dane = DaneLookups(exchangers, settings.relay.port) if settings.relay.dane else None
-    routes = Routes(settings.relay, exchangers, mta_sts, dane)
-    return RelayTransport(routes, blobs, hostname, reactor, signer, offload)
-
-
 def _build(table: Any, context: BuildContext) -> Any:
     return table.provider.build(table.settings, evolve(context, name=table.name))
-
-
-def _factory(name: str, listener: ListenerSettings, services: Services, reactor: Any) -> Any:
-    context_factory = None
-    if listener.certificate:
-        context_factory = Certificates(
-            listener.key_pairs,
-            seconds=reactor.seconds,
-            protocols=getattr(listener.settings, "alpn", ()),
-            opportunistic=listener.tls == "starttls",
-        )
-        services.reloads.add(
-            partial(_prepare_certificates, name, context_factory),
-            "server.listener.*.certificate",
-            "server.listener.*.private-key",
-        )
-    maker = listener.provider.build(
-        listener.settings,
-        BuildContext(reactor, services.config.server.data_dir, services.offload),
-    )
-    factory = maker.make_factory(
-        name,
-        Listener(name, listener.tls, listener.base_url, listener.settings, context_factory),
-        services,
-        reactor,
-    )
-    factory.noisy = False  # listeners are told of by name
-    tap = partial(_prepare_wiretap, name, factory)
-    tap(services.config)()
-    services.reloads.add(tap, "log.wiretap")
-    if listener.tls == "implicit":
-        factory = _Tls(context_factory, factory)
-    if listener.proxy_protocol:
-        is_trusted = services.config.server.trusted_proxies.contains
-        factory = Proxied(factory, is_trusted, name=name, reactor=reactor)
-    return factory
-
-
-def _prepare_certificates(
-    name: str, certificates: Certificates, settings: Settings
-) -> Callable[[], None]:
-    """Have a listener go by what the configuration and the files say now."""
-    listener = settings.server.listener.get(name)
-    if listener is None or not listener.certificate:  # told as a change that waits
-        return lambda: None
-    return certificates.prepare(listener.key_pairs)
-
-
-def _prepare_wiretap(name: str, factory: Any, settings: Settings) -> Callable[[], None]:
-    return partial(setattr, factory, "wiretap", name in settings.log.wiretap)
-
-
-class _Tls(TLSMemoryBIOFactory):
-    """A protocol inside of TLS from the first octet."""
-
-    def __init__(self, context_factory: Any, factory: Any) -> None:
-        super().__init__(context_factory, False, factory)
-        self.drain = getattr(factory, "drain", lambda: None)
 
 
 def _revision(settings: Settings) -> str:

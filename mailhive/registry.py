@@ -59,7 +59,7 @@ class Provider:
 
     `settings` is the attrs class of its configuration table; its attributes are
     the keys (`snake_case` for `kebab-case`).  `build(settings, context)` makes
-    the provider without I/O; `context` is an `app.BuildContext`.  A directory that
+    the provider without I/O; `context` is an `services.BuildContext`.  A directory that
     `mailhive account` can change has `edit(settings, data_dir)`, which makes an
     `IDirectoryEditor`.
     """

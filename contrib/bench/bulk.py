@@ -23,7 +23,6 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
-from mailhive.app import BuildContext
 from mailhive.blobs import fs
 from mailhive.blobs.names import id_of
 from mailhive.config.units import Size
@@ -31,6 +30,7 @@ from mailhive.mail.analyse import analyse
 from mailhive.mail.provision import Accounts
 from mailhive.model.email import NewEmail
 from mailhive.model.principal import Principal
+from mailhive.services import BuildContext
 from mailhive.store import sqlite
 from mailhive.store.textindex import index_pending
 

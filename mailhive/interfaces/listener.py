@@ -14,7 +14,7 @@ class IListenerFactory(Interface):
         """Return the `IProtocolFactory` that serves connections of this listener.
 
         `listener` is an `app.Listener`: what the configuration says of this one;
-        `services` the `app.Services` with every shared provider.  Makes no I/O;
+        `services` the `services.Services` with every shared provider.  Makes no I/O;
         whatever must start and stop with the daemon is added to `services.parent`.
 
         The factory may have `drain()`: called once nothing new is accepted, it

@@ -15,7 +15,6 @@ from twisted.application.service import IService
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 
-from mailhive.app import BuildContext
 from mailhive.blobs import fs
 from mailhive.config.relay import QueueSettings
 from mailhive.config.web_push import JmapWebPush
@@ -36,6 +35,7 @@ from mailhive.push.subscriptions import PushSubscriptions
 from mailhive.queue.ledger import FILE
 from mailhive.queue.local import LocalTransport
 from mailhive.queue.outbox import Outbox
+from mailhive.services import BuildContext
 from mailhive.store import sqlite
 from mailhive.testing.directory import GrowingDirectory
 

@@ -8,7 +8,6 @@ from twisted.logger import globalLogPublisher
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from mailhive.app import Listener
 from mailhive.auth.errors import AuthenticationFailed
 from mailhive.config.fields import HttpHeader
 from mailhive.config.jmap import JmapHttp, JmapSettings
@@ -23,6 +22,7 @@ from mailhive.model.networks import Networks
 from mailhive.model.principal import Principal
 from mailhive.registry import provider
 from mailhive.reload import Reloads
+from mailhive.services import Listener
 
 
 @implementer(IAuthenticationStrategy)

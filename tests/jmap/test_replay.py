@@ -31,10 +31,10 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 
-from mailhive.app import Listener
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.model.principal import Principal
+from mailhive.services import Listener
 from mailhive.smtp.listener import PROVIDER as SMTP
 from mailhive.smtp.policy import MxSettings
 from mailhive.testing.local import LocalStores, LocalUser
