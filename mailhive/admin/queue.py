@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from mailhive.admin.common import (
     printable,
     work_as_owner,
 )
+from mailhive.config.units import parse_duration
+from mailhive.model.utcdate import parse_date
 from mailhive.queue.ledger import FILE, Ledger, open_ledger
 from mailhive.queue.view import QueuedMessage, QueuedRecipient, queued
 from mailhive.sqlite.connection import Connection
@@ -99,18 +101,29 @@ def retry(ledger: Ledger | None, ids: tuple[str, ...], everything: bool, as_json
 
     One that is to be sent later, as its sender wants it, stays until then.
     """
-    if everything == bool(ids):
-        raise click.UsageError("Give either ids or --all.")
-    if everything:
-        ids = () if ledger is None else tuple(m.id for m in queued(ledger.connection))
     now = int(time.time() * 1000)
-    for message in _found(ledger, ids):
-        assert ledger is not None
-        ledger.expedite(message.id, now)
-    if as_json:
-        print_json([_described(message) for message in _found(ledger, ids)])
-    else:
-        click.echo(f"{len(ids)} message{'s' * (len(ids) != 1)}")
+    _change_each(ledger, ids, everything, as_json, lambda to, each: to.expedite(each, now))
+
+
+@_command
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every message of the queue.")
+@click.option(
+    "--at",
+    metavar="TIME",
+    required=True,
+    callback=lambda _, __, text: _time(text),
+    help='When: "2h" from now, or "2027-01-31T08:00:00Z".',
+)
+def reschedule(
+    ledger: Ledger | None, ids: tuple[str, ...], everything: bool, at: int, as_json: bool
+) -> None:
+    """Have messages wait for a time of yours instead of the next attempt.
+
+    They are not sent before; and one that is to be sent later, as its sender wants it, not
+    before then.  How long is tried in all stays.
+    """
+    _change_each(ledger, ids, everything, as_json, lambda to, each: to.reschedule(each, at))
 
 
 @_command
@@ -130,6 +143,38 @@ def cancel(ledger: Ledger | None, ids: tuple[str, ...], as_json: bool) -> None:
         return
     for one in canceled:
         click.echo(f"{one['id']}: {', '.join(map(printable, one['canceled'])) or 'nobody'}")
+
+
+def _change_each(
+    ledger: Ledger | None,
+    ids: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
+    change: Callable[[Ledger, str], None],
+) -> None:
+    """Change when messages, or all of them, are attempted, and print which."""
+    if everything == bool(ids):
+        raise click.UsageError("Give either ids or --all.")
+    if everything:
+        ids = () if ledger is None else tuple(m.id for m in queued(ledger.connection))
+    for message in _found(ledger, ids):
+        assert ledger is not None
+        change(ledger, message.id)
+    if as_json:
+        print_json([_described(message) for message in _found(ledger, ids)])
+    else:
+        click.echo(f"{len(ids)} message{'s' * (len(ids) != 1)}")
+
+
+def _time(text: str) -> int:
+    """Milliseconds since 1970 of a time or of a duration from now."""
+    with suppress(ValueError):
+        return int((time.time() + parse_duration(text)) * 1000)
+    try:
+        return parse_date(text)
+    except ValueError:
+        allowed = 'allowed is a duration, as "2h", or a time, as "2027-01-31T08:00:00Z"'
+        raise click.BadParameter(f'"{printable(text)}" is no time; {allowed}') from None
 
 
 @contextmanager

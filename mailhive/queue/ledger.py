@@ -112,6 +112,15 @@ class Ledger:
             (now, message_id, now),
         )
 
+    def reschedule(self, message_id: str, at: int) -> None:
+        """Have those who wait for another attempt wait until `at`, but no less than `send_at`."""
+        self.connection.execute(
+            "UPDATE recipient SET due_at ="
+            " (SELECT max(?, coalesce(send_at, 0)) FROM message WHERE id = recipient.message)"
+            " WHERE message = ? AND due_at IS NOT NULL",
+            (at, message_id),
+        )
+
     def revoke(self, message_id: str) -> list[str]:
         """Keep a message from those recipients who wait for it; who they are.
 

@@ -1,6 +1,7 @@
 """`mailhive queue`."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,24 @@ def test_retry(filled: Path) -> None:
     tries = [recipient["next-try"] for message in found for recipient in message["recipients"]]
     assert [tries[0], *tries[2:]] == [None, "2096-10-02T07:06:40Z", None]
     assert ledger_says(filled, "due", FAR - 1, (), 9) == [("S1", "c.example")]
+
+
+def test_reschedule(filled: Path) -> None:
+    assert "either ids or --all" in run(filled, "reschedule", "--at", "2h", fails=True)
+    assert "--at" in run(filled, "reschedule", "S1", fails=True)
+    assert '"soon" is no time; allowed' in run(
+        filled, "reschedule", "--at", "soon", "S1", fails=True
+    )
+    found = json.loads(
+        run(filled, "reschedule", "--all", "--at", "2050-01-01T01:00:00+01:00", "--json")
+    )
+    tries = [recipient["next-try"] for message in found for recipient in message["recipients"]]
+    # What is settled is, what is to be sent later stays until then, and what is held is held.
+    assert tries == [None, "2050-01-01T00:00:00Z", "2096-10-02T07:06:40Z", None]
+    assert run(filled, "reschedule", "--at", "2h", "S1") == "1 message\n"
+    now = int(time.time() * 1000)
+    assert ledger_says(filled, "due", now + 7_100_000, (), 9) == []
+    assert ledger_says(filled, "due", now + 7_200_000, (), 9) == [("S1", "c.example")]
 
 
 def test_cancel(filled: Path) -> None:
