@@ -8,6 +8,7 @@ and then responses until it yields credentials:
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from attrs import field, frozen
 
@@ -48,9 +49,13 @@ class Proof:
 
 @frozen
 class Lookup:
-    """What is to be known to go on: the `ScramLogin` of a login, for `Exchange.found`."""
+    """What is to be known to go on: the `ScramLogin` of a login.
+
+    `go_on` takes it and gives the challenge that follows.
+    """
 
     login: str
+    go_on: Callable[[ScramLogin], bytes] = field(eq=False, repr=False)
 
 
 Credentials = Password | Token | Proof
@@ -70,7 +75,3 @@ class Exchange(ABC):
     @abstractmethod
     def step(self, response: bytes | None) -> Step:
         """Take a response, None if there is none yet; `SaslError` if it is not one."""
-
-    def found(self, login: ScramLogin) -> bytes:
-        """The challenge that follows from what was looked up."""
-        raise NotImplementedError(login)

@@ -66,13 +66,13 @@ class Login:
         """The line was none."""
         self._exchange = self._told = None
 
-    def found(self, answer: SmtpReply | ScramLogin) -> SmtpReply:
+    def found(self, lookup: Lookup, answer: SmtpReply | ScramLogin) -> SmtpReply:
         """What the client is told of what was looked up."""
         exchange = self._asked
         assert exchange is not None
         if isinstance(answer, SmtpReply):
             return answer
-        return self._challenge(exchange, exchange.found(answer))
+        return self._challenge(exchange, lookup.go_on(answer))
 
     def judge(self, refusal: SmtpReply | None) -> SmtpReply:
         """What the client is told of its credentials."""

@@ -57,7 +57,7 @@ class Scram(Exchange):
         return self._first(text)
 
     def found(self, login: ScramLogin) -> bytes:
-        """The challenge for who logs in, after a `Lookup`."""
+        """The challenge for who logs in: server-first."""
         self._found = login
         salt = b64encode(login.verifier.salt).decode()
         self._server_first = f"r={self._nonce},s={salt},i={login.verifier.iterations}"
@@ -79,7 +79,7 @@ class Scram(Exchange):
         self._binding = match["header"].encode() + (self._bindings[kind] if kind else b"")
         self._client_first = match["bare"]
         self._nonce = match["nonce"] + self._own_nonce
-        return Lookup(self._login)
+        return Lookup(self._login, self.found)
 
     def _final(self, found: ScramLogin, text: str) -> Proof:
         match = _CLIENT_FINAL.fullmatch(text)

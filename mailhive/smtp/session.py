@@ -166,12 +166,13 @@ class Session:
                 return refusal
         return None
 
-    async def look_up(self, login: str) -> ScramLogin | SmtpReply:
-        """What SCRAM goes by for a login.  Asked in roles that have AUTH."""
-        raise NotImplementedError(login)
+    async def look_up(self, login: str) -> ScramLogin | SmtpReply:  # noqa: ARG002
+        """What SCRAM goes by for a login."""
+        return replies.AUTHENTICATION_FAILED  # a role without AUTH knows nobody
 
-    async def log_in(self, credentials: Credentials) -> SmtpReply | None:
-        """Are these somebody's?  Asked in roles that have AUTH."""
+    async def log_in(self, credentials: Credentials) -> SmtpReply | None:  # noqa: ARG002
+        """Are these somebody's?"""
+        return replies.AUTHENTICATION_FAILED  # a role without AUTH lets nobody in
 
     async def check_sender(
         self, address: str, parameters: dict[str, str | None]

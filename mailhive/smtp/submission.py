@@ -234,14 +234,9 @@ class SubmissionSession(Session):
             octets = await self.services.offload(own)
             await self.delivery.keep_sent(user, await self._stored(octets))
         except Exception as error:
-            if not isinstance(error, MailhiveError):
-                self.log.failure("{id} cannot be kept", id=message_id)
-            self.log.warn(
-                "{id} is not in the Sent mailbox of {account}: {why}",
-                id=message_id,
-                account=user.name,
-                why=str(error),
-            )
+            tell = self.log.warn if isinstance(error, MailhiveError) else self.log.failure
+            what = "{id} is not in the Sent mailbox of {account}: {why}"
+            tell(what, id=message_id, account=user.name, why=str(error))
 
     async def _check_authors(self, user: Principal, header: bytes) -> SmtpReply | None:
         """RFC 6409 §6.1: may the user say that the message is from these?"""

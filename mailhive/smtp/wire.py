@@ -503,7 +503,7 @@ class SmtpServer:
         if isinstance(step, SmtpReply):
             self._reply(step)
         elif isinstance(step, Lookup):
-            self._ask(step, lambda found: self._reply(self._login.found(found)))
+            self._ask(step, lambda found: self._reply(self._login.found(step, found)))
         else:
             self._ask(step, lambda refusal: self._reply(self._login.judge(refusal)))
 

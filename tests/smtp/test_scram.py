@@ -24,7 +24,7 @@ BINDINGS = {"tls-exporter": b"e" * 32, "tls-server-end-point": b"p" * 32}
 def test_the_example():  # RFC 7677 §3
     exchange = Scram({}, plus=False, nonce="%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")
     assert exchange.step(None) == b""
-    assert exchange.step(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO") == Lookup("user")
+    assert exchange.step(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO") == Lookup("user", exchange.found)
     nonce = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
     assert exchange.found(USER) == nonce + b",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
     final = b"c=biws," + nonce + b",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
@@ -68,7 +68,7 @@ def test_another_implementation():
 def test_names(login, seen):
     exchange = Scram({}, plus=False)
     client = ScramClient([PLAIN], login, "pencil")
-    assert exchange.step(client.get_client_first().encode()) == Lookup(seen)
+    assert exchange.step(client.get_client_first().encode()) == Lookup(seen, exchange.found)
 
 
 @given(st.text(min_size=1), st.text(min_size=1), st.binary(min_size=12, max_size=40))

@@ -187,7 +187,7 @@ class MilterCheck(Check):
             self._has_failed = True
             self._say("{milter} fails: {why}", str(error))
             if self._link is not None:
-                self._link.abort()
+                self._link.abort("Given up")
         self._talk = None
         return _ON_FAILURE[self.milter.settings.on_failure]
 
