@@ -45,23 +45,18 @@ class Buckets:
 
     def take(self, key: Hashable, count: int = 1) -> float:
         """Take so many, if they are there; the same as `wait`."""
-        wait = self._take(key, count)
+        wait = self.wait(key, count)
         if not wait:
+            self.hear(key, count)
             self.tell(key, count)
         return wait
 
     def hear(self, key: Hashable, count: int) -> None:
-        """Take what another process has taken from its own."""
-        self._take(key, count)
-
-    def _take(self, key: Hashable, count: int) -> float:
-        wait = self.wait(key, count)
-        if not wait:
-            self._full[key] = self._after(key, count)
-            self._full.move_to_end(key)
-            if len(self._full) > self.most:
-                self._full.popitem(last=False)
-        return wait
+        """Take what another process has taken, and all there is if that is less."""
+        self._full[key] = self._after(key, count)
+        self._full.move_to_end(key)
+        if len(self._full) > self.most:
+            self._full.popitem(last=False)
 
     def _after(self, key: Hashable, count: int) -> float:
         """When the bucket is full again once they are taken."""

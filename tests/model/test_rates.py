@@ -77,3 +77,17 @@ def test_a_clock_that_is_put_back() -> None:
     assert 0 < buckets.take("a") <= 60
     time[0] += 60
     assert buckets.take("a") == 0.0
+
+
+def test_what_others_took_empties_a_bucket_and_leaves_no_debt() -> None:
+    clock = Clock()
+    buckets = Buckets(Rate(4, 8.0), clock.seconds)
+    assert not buckets.take("a", 4)
+    clock.advance(3.0)  # one and a half are back
+    buckets.hear("a", 2)
+    assert buckets.wait("a") == pytest.approx(2.0)
+    buckets.hear("a", 100)
+    assert buckets.wait("a") == pytest.approx(2.0)
+    clock.advance(2.0)
+    assert not buckets.take("a")
+    assert buckets.wait("b") == 0.0
