@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Timer
+from time import monotonic, sleep
 from typing import Any
 
 import apsw
@@ -57,8 +58,8 @@ class Connection:
             path.touch(mode=0o600)
         self._apsw = apsw.Connection(str(path))
         self._apsw.set_busy_timeout(int(busy_timeout * 1000))
+        self._write_ahead(busy_timeout)
         for pragma in (
-            "journal_mode = WAL",
             "synchronous = FULL",
             f"cache_size = -{cache >> 10}",
             "temp_store = MEMORY",
@@ -66,6 +67,23 @@ class Connection:
             "trusted_schema = OFF",
         ):
             self._apsw.execute(f"PRAGMA {pragma}")
+
+    def _write_ahead(self, patience: float) -> None:
+        """Have the file use a write-ahead log; `patience` is in seconds.
+
+        Two connections that do so to a new file at once would wait for each other,
+        so SQLite lets one fail without a wait; it finds the work done a moment later.
+        """
+        end = monotonic() + patience
+        while True:
+            try:
+                self._apsw.execute("PRAGMA journal_mode = WAL")
+                return
+            except apsw.BusyError:
+                if monotonic() >= end:
+                    self._apsw.close(True)
+                    raise
+                sleep(0.005)
 
     @property
     def in_transaction(self) -> bool:
