@@ -148,10 +148,13 @@ class BodyValue:
 def plain_text(part: Part, raw: bytes | Excerpts, limit: int, charsets: Charsets = USUAL) -> str:
     """The words of a `text/*` part of the message `raw`: HTML reduced to text.
 
-    Those of up to `limit` encoded octets.
+    Those of up to `limit` encoded octets.  What only calls itself text has none.
     """
     encoded = raw[part.body_start : min(part.body_end, part.body_start + limit)]
-    text, _ = _decode_charset(part, transfer.decode(encoded, part.encoding), charsets)
+    octets = transfer.decode(encoded, part.encoding)
+    text, problem = _decode_charset(part, octets, charsets)
+    if problem and _is_undeclared(part) and charset.is_binary(octets):
+        return ""
     return html_to_text(text) if part.type == "text/html" else text
 
 
@@ -180,16 +183,19 @@ def body_value(
 
 def _decode_charset(part: Part, octets: bytes, charsets: Charsets) -> tuple[str, bool]:
     label = part.charset
-    if label is None or (label == "us-ascii" and not _declares_charset(part)):
+    if label is None or _is_undeclared(part):
         return charset.decode_undeclared(octets, charsets)
     return charset.decode(octets, label, charsets)
 
 
-def _declares_charset(part: Part) -> bool:
+def _is_undeclared(part: Part) -> bool:
+    """Is the charset of a `text/*` part what it is by default (RFC 2045 §5.2)?"""
+    if part.charset != "us-ascii":
+        return part.charset is None
     for name, value in part.fields:
         if name.lower() == "content-type":
-            return "charset" in value.lower()
-    return False
+            return "charset" not in value.lower()
+    return True
 
 
 def _whole_tags(html: str) -> str:

@@ -7,7 +7,8 @@ is windows-1252, as the Encoding Standard has it).
 What is read as something else than it says it is, RFC 8621 §9.1 asks to document:
 
 - octets without a label, and those whose label is unknown or is us-ascii although
-  some are not, are UTF-8 if they can be; else what the first of them look most like;
+  some are not, are UTF-8 if they can be; else what the first of them look most like, which
+  is not asked of what cannot be text;
 - UTF-7, which hides ASCII text, is decoded in bodies only where that is allowed.
 
 `Charsets` turns both on and off.
@@ -20,7 +21,7 @@ from functools import lru_cache
 from attrs import frozen
 from charset_normalizer import from_bytes
 
-__all__ = ["USUAL", "Charsets", "decode", "decode_undeclared", "is_known"]
+__all__ = ["USUAL", "Charsets", "decode", "decode_undeclared", "is_binary", "is_known"]
 
 _SUPERSETS = {
     "ansi_x3.4-1968": "ascii",
@@ -65,6 +66,14 @@ _UTF_7 = "utf-7"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: Octets looked at to guess an undeclared charset.
 _SAMPLE = 4_096
+# Without what texts are laid out with, and the escape of ISO 2022.
+_CONTROLS = bytes(set(range(32)) - set(b"\b\t\n\v\f\r\x1b"))
+_BYTE_ORDER_MARKS = (
+    codecs.BOM_UTF16_BE,
+    codecs.BOM_UTF16_LE,
+    codecs.BOM_UTF32_BE,
+    codecs.BOM_UTF32_LE,
+)
 
 
 @frozen
@@ -130,7 +139,22 @@ def decode_undeclared(data: bytes, charsets: Charsets = USUAL) -> tuple[str, boo
         return data.decode("utf-8"), False
     except UnicodeDecodeError:
         pass
-    guess = from_bytes(data[:_SAMPLE], steps=3).best()
+    guess = None if is_binary(data) else from_bytes(data[:_SAMPLE], steps=3).best()
     codec = _codec(guess.encoding) if guess is not None else None
     # A truncated or wrong guess: windows-1252 gives every octet some meaning.
     return data.decode(codec or "cp1252", "replace"), True
+
+
+def is_binary(data: bytes) -> bool:
+    """Are these octets, which came without a charset and are not UTF-8, no text in any?
+
+    A picture or an archive has control characters all over; of text, only UTF-16 and UTF-32
+    have octets like these, which begin with a byte order mark or, of Latin, are half NULs.
+    """
+    sample = data[:_SAMPLE]
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    return (
+        controls > len(sample) // 32
+        and sample.count(0) < len(sample) // 8
+        and not sample.startswith(_BYTE_ORDER_MARKS)
+    )

@@ -26,6 +26,9 @@ _QUOTED = re.compile(r"""(?<!\S)(["'])((?:\\.|(?!\1)[^\\])*)\1(?!\S)""", re.DOTA
 _ESCAPE = re.compile(r"""\\(["'\\])""")
 _ASCII_SEPARATORS = re.compile(r"[^a-z0-9]+")
 
+#: Characters of the longest word that is remembered.
+_MAX_KNOWN = 40
+
 #: Ranges of the scripts that are split into characters.
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -48,15 +51,15 @@ _UNSPACED = (
 )
 
 
-class _Strip(dict[int, str | None]):
+class _Strip(dict[int, int | None]):
     """Drops the combining marks that are diacritics, of decomposed text."""
 
-    def __missing__(self, code: int) -> str | None:
+    def __missing__(self, code: int) -> int | None:
         # Canonical combining classes 10 to 35 are Hebrew and Arabic points, 200 to
         # 240 what is set above and below Latin, Greek and Cyrillic letters.  The
         # others (kana voicing, nukta, virama, Thai vowels) make another letter.
         combining = unicodedata.combining(chr(code))
-        kept = None if 10 <= combining <= 35 or 200 <= combining <= 240 else chr(code)
+        kept = None if 10 <= combining <= 35 or 200 <= combining <= 240 else code
         self[code] = kept
         return kept
 
@@ -119,11 +122,20 @@ def fold(text: str) -> str:
     """The tokens of `text`, separated by single spaces."""
     if text.isascii():
         return _ASCII_SEPARATORS.sub(" ", text.lower()).strip()
+    # White space parts tokens and composes with nothing, so each word goes by itself; and most
+    # words are in one message after the other.
+    words = [_known(word) if len(word) <= _MAX_KNOWN else _folded(word) for word in text.split()]
+    return " ".join(filter(None, words))
+
+
+def _folded(text: str) -> str:
     text = unicodedata.normalize("NFC", _stripped(text))
     return " ".join(text.translate(_SPLIT).split())
 
 
-@lru_cache(10_000)
+_known = lru_cache(10_000)(_folded)
+
+
 def _tokens(piece: str) -> tuple[str, ...]:
     return tuple(fold(piece).split())
 

@@ -110,6 +110,13 @@ def test_the_text_indexed_is_bounded() -> None:
     assert len(analyse(raw, "B", 0).search.body) <= MAX_SEARCH_CHARACTERS
 
 
+def test_what_only_calls_itself_text_has_no_words() -> None:
+    head = b"Subject: x\r\nContent-Type: text/csv\r\n\r\n"
+    assert analyse(head + bytes(range(256)) * 8, "B", 0).search.body == ""
+    assert analyse(head + b"a,\xe4,\0\n" * 9, "B", 0).search.body.split() == ["a,ä,"] * 9
+    assert analyse(head + b"words\0" * 9, "B", 0).search.body == "words" * 9
+
+
 @pytest.mark.timeout(20)
 def test_messages_within_messages_end() -> None:
     raw = b"Content-Type: message/rfc822\r\n\r\n" * 100_000 + b"words"

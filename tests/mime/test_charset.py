@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailhive.mime.charset import Charsets, decode, decode_undeclared, is_known
+from mailhive.mime.charset import Charsets, decode, decode_undeclared, is_binary, is_known
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,23 @@ def test_no_label() -> None:
     assert decode_undeclared(german.encode("cp1252")) == (german, True)
     russian = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 5
     assert decode_undeclared(russian.encode("cp1251"))[0] == russian
+
+
+def test_what_is_no_text() -> None:
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
+    assert is_binary(picture)
+    assert decode_undeclared(picture) == (picture.decode("cp1252", "replace"), True)
+    russian = "Съешь же ещё этих мягких французских булок, да выпей чаю. \n\t" * 5
+    for text in (
+        russian.encode("koi8-r"),
+        russian.encode("utf-16"),
+        "Grüße\n".encode("utf-16-le") * 50,
+        "東京 100\n".encode("utf-16") * 50,
+        "東京\n".encode("iso-2022-jp") * 50,
+        "東京\n".encode("cp932") * 50,
+        russian.encode("cp1251") + b"\0",
+    ):
+        assert not is_binary(text)
 
 
 @given(

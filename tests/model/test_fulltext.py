@@ -47,7 +47,15 @@ def test_folded_text_is_made_of_plain_tokens(text):
 ODD = "aÉß½㋀⑴ﬁ　-_'·゙\u0301\u0306ﾞ्বিো東京かがｶhㅎㅏㄴ한각\u1112\u1161\u11abﾡￂทีา¨ʼ\u200b\u00adİΣשָעَक़"
 
 
-@given(st.text(st.one_of(st.sampled_from(ODD), st.characters(exclude_categories=["Cs"]))))
+ODD_TEXT = st.text(st.one_of(st.sampled_from(ODD), st.characters(exclude_categories=["Cs"])))
+
+
+@given(ODD_TEXT)
+def test_white_space_parts_tokens_as_a_comma_does(text):
+    assert fold(text) == fold(",".join(text.split())) == fold(f"{text},{'é' * 50}")[:-51].strip()
+
+
+@given(ODD_TEXT)
 def test_the_tokens_of_all_units_are_those_of_the_text(text):
     found = list(units(text))
     assert [token for _, _, tokens in found for token in tokens] == fold(text).split()
