@@ -10,7 +10,7 @@ from mailhive.mime import structure
 from mailhive.mime.body import plain_text
 from mailhive.mime.charset import USUAL, Charsets
 from mailhive.mime.excerpts import Excerpts
-from mailhive.mime.headers import CONVENIENCE, parse_date_time
+from mailhive.mime.headers import CONVENIENCE, date_form, parse_date_time
 from mailhive.mime.part import Part
 from mailhive.mime.scan import header_block
 from mailhive.mime.subject import base_subject, fold, thread_subject
@@ -35,6 +35,9 @@ _MESSAGES = ("message/rfc822", "message/global")
 #: Characters of a sort key.
 _MAX_SORT_KEY = 255
 
+#: The convenience properties that a summary begins with: all but sentAt, the last one.
+_PARSED = tuple(CONVENIENCE)[:-1]
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -43,16 +46,17 @@ def analyse(raw: bytes, blob_id: str, received_at: int, charsets: Charsets = USU
     email = EmailView.scanned(raw, blob_id, charsets)
     words = _Words()
     texts = words.read(email, raw, 0)
-    summary = {name: email[name] for name in CONVENIENCE}
+    date = email.headers.last("date")
+    sent = parse_date_time(date) if date is not None else None
+    summary = {name: email[name] for name in _PARSED}
+    summary["sentAt"] = date_form(sent)
     summary["hasAttachment"] = has_attachment = email["hasAttachment"]
     summary["preview"] = next(
         (line for part in email.lists.text if (line := preview(texts.get(part.part_id, "")))), ""
     )
     subject = summary["subject"] or ""
     own_ids = summary["messageId"] or ()
-    date = email.headers.last("date")
-    sent = parse_date_time(date) if date is not None else None
-    base = base_subject(subject)
+    base = fold(base_subject(subject))
     return NewEmail(
         blob_id=blob_id,
         size=len(raw),
@@ -63,14 +67,14 @@ def analyse(raw: bytes, blob_id: str, received_at: int, charsets: Charsets = USU
         message_ids=tuple(
             dict.fromkeys((*own_ids, *(summary["inReplyTo"] or ()), *(summary["references"] or ())))
         ),
-        thread_subject=thread_subject(subject),
+        thread_subject=thread_subject(base),
         has_attachment=has_attachment,
         summary=_encoder.encode(summary),
         headers=header_block(raw, email.root),
         structure=structure.store(email.root),
         sort_from=_sort_address(summary["from"]),
         sort_to=_sort_address(summary["to"]),
-        sort_subject=fold(base)[:_MAX_SORT_KEY],
+        sort_subject=base[:_MAX_SORT_KEY],
         search=SearchText(
             sender=_address_words(summary["from"]),
             to=_address_words(summary["to"]),

@@ -27,6 +27,7 @@ __all__ = [
     "as_message_ids",
     "as_text",
     "as_urls",
+    "date_form",
     "header_value",
     "parse_date_time",
     "parse_form",
@@ -45,6 +46,8 @@ _DATE_TIME = re.compile(
     r"(\d{1,2})\s*:\s*(\d{2})(?:\s*:\s*(\d{2})(?:\.\d+)?)?(?:\s*([+-]\d{4}|[a-z]+))?",
     re.IGNORECASE | re.ASCII,
 )
+#: The first millisecond of year 1, and that after year 9999.
+_FIRST, _END = -62_135_596_800_000, 253_402_300_800_000
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 #: Octets of a message in which its trace fields are looked for.
 _MAX_TRACE = 65_536
@@ -113,12 +116,8 @@ def parse_date_time(raw: str) -> tuple[int, int] | None:
     else:
         offset = _ZONES.get((zone or "").upper(), 0) * 60
     millis = (round(when.timestamp()) - offset * 60) * 1000
-    try:
-        format_utc_date(millis)
-        format_date(millis, offset)
-    except OverflowError:  # in UTC it is before year 1 or after 9999
-        return None
-    return millis, offset
+    # In UTC it may be before year 1 or after 9999.
+    return (millis, offset) if _FIRST <= millis < _END else None
 
 
 def received_at(raw: bytes) -> int | None:
@@ -136,7 +135,11 @@ def received_at(raw: bytes) -> int | None:
 
 def as_date(raw: str) -> str | None:
     """The Date form (RFC 8621 §4.1.2.6): None if it is no date-time."""
-    parsed = parse_date_time(raw)
+    return date_form(parse_date_time(raw))
+
+
+def date_form(parsed: tuple[int, int] | None) -> str | None:
+    """The Date form of what `parse_date_time` has found."""
     if parsed is None:
         return None
     millis, offset = parsed

@@ -43,6 +43,9 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
 
 
-def thread_subject(subject: str) -> str:
-    """What the subjects of one thread have in common, white space ignored (RFC 8621 §3)."""
-    return "".join(fold(base_subject(subject)).split())
+def thread_subject(folded: str) -> str:
+    """What the subjects of one thread have in common, white space ignored (RFC 8621 §3).
+
+    `folded` is a base subject as `fold` has it.
+    """
+    return "".join(folded.split())

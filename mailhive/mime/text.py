@@ -12,8 +12,9 @@ __all__ = ["MAX_PREVIEW", "html_to_text", "preview"]
 #: RFC 8621 §4.1.4: a preview MUST NOT be longer, in characters.
 MAX_PREVIEW = 256
 
-#: Characters of a text that a preview is looked for in.
+#: Characters of a text that a preview is looked for in, and those in which it is as a rule.
 _PREVIEW_FROM = 20_000
+_PREVIEW_SOON = 1_000
 
 # The rest of a tag after its name, as browsers read it: a quote
 # counts only as the beginning of an attribute's value, and hides `>`.
@@ -50,9 +51,11 @@ def html_to_text(document: str) -> str:
 
     Inline markup does not part words.  Scripts, styles and the title are left out.
     """
-    text = _LONG_NUMBER.sub("\ufffd", _MARKUP.sub(_parting, document))
-    lines = (" ".join(line.split()) for line in html.unescape(text).split(_BREAK))
-    return "\n".join(line for line in lines if line)
+    text = _MARKUP.sub(_parting, document)
+    if "&" in text:
+        text = html.unescape(_LONG_NUMBER.sub("\ufffd", text))
+    lines = [" ".join(line.split()) for line in text.split(_BREAK)]
+    return "\n".join([line for line in lines if line])
 
 
 def _parting(markup: re.Match[str]) -> str:
@@ -62,9 +65,15 @@ def _parting(markup: re.Match[str]) -> str:
 
 def preview(text: str) -> str:
     """The beginning of a text on one line; quoted lines are left out unless all are quoted."""
-    text = text[:_PREVIEW_FROM]
-    own = _collapse(_QUOTED_LINE.sub("", text)) if ">" in text else _collapse(text)
+    own = _own_words(text[:_PREVIEW_SOON])
+    if len(own) < MAX_PREVIEW and len(text) > _PREVIEW_SOON:
+        text = text[:_PREVIEW_FROM]
+        own = _own_words(text)
     return (own or _collapse(text))[:MAX_PREVIEW].rstrip()
+
+
+def _own_words(text: str) -> str:
+    return _collapse(_QUOTED_LINE.sub("", text) if ">" in text else text)
 
 
 def _collapse(text: str) -> str:

@@ -24,7 +24,8 @@ __all__ = ["fold", "phrases", "units"]
 
 _QUOTED = re.compile(r"""(?<!\S)(["'])((?:\\.|(?!\1)[^\\])*)\1(?!\S)""", re.DOTALL)
 _ESCAPE = re.compile(r"""\\(["'\\])""")
-_ASCII_SEPARATORS = re.compile(r"[^a-z0-9]+")
+#: Letters of ASCII in lower case, digits, and a space for all else.
+_ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 
 #: Characters of the longest word that is remembered.
 _MAX_KNOWN = 40
@@ -121,7 +122,7 @@ _UNIT = re.compile(r"[wd]+|s[xd]*|x[xd]*")
 def fold(text: str) -> str:
     """The tokens of `text`, separated by single spaces."""
     if text.isascii():
-        return _ASCII_SEPARATORS.sub(" ", text.lower()).strip()
+        return " ".join(text.translate(_ASCII).split())
     # White space parts tokens and composes with nothing, so each word goes by itself; and most
     # words are in one message after the other.
     words = [_known(word) if len(word) <= _MAX_KNOWN else _folded(word) for word in text.split()]

