@@ -8,8 +8,7 @@ destruction at the tombstone's `seq`.  A Mailbox, whose counts change all the ti
 is told twice: at `propseq` that it changed, at `modseq` that its counts did.
 """
 
-import heapq
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -22,8 +21,8 @@ from mailhive.store.ids import email_id, thread_id
 
 __all__ = ["Life", "Log", "read_changes"]
 
-_Entry = tuple[int, int, str, bool]  # key, kind, id, only counts changed
-_CREATED, _UPDATED, _DESTROYED = range(3)
+#: Kinds of entries, in the order in which those of one modseq are told.
+_CREATED, _UPDATED, _DESTROYED, _COUNTED = range(4)
 
 
 @frozen
@@ -48,26 +47,25 @@ def read_changes(
         raise CannotCalculateChanges(f"{type_name} state {since} is not in the change log")
     found: tuple[list[str], list[str], list[str]] = ([], [], [])
     only_counts: list[str] = []
-    more = False
-    new_state = state
-    with (
-        closing(_created(connection, type_name, since, examine)) as created,
-        closing(_changed(connection, type_name, since, examine)) as changed,
-        closing(_updated(connection, type_name, since, examine)) as updated,
-        closing(_destroyed(connection, type_name, since, examine)) as destroyed,
-    ):
-        last = since
-        told: set[str] = set()
-        for key, kind, wire, counts in heapq.merge(created, changed, updated, destroyed):
-            if wire not in told:
+    told: set[Any] = set()
+    more, new_state, last = False, state, since
+    wire_of = _WIRE.get(type_name, str)
+    entries = connection.rows(_ENTRIES.get(type_name, _RECORD_ENTRIES), (since, type_name))
+    with closing(entries):
+        for seq, kind, key, createdseq in examine(entries):
+            # What was created since is told as that, and not at all when it is gone again.
+            if key not in told and not (kind == _DESTROYED and createdseq > since):
                 if len(told) == limit:
                     more, new_state = True, last
                     break
-                told.add(wire)
-                found[kind].append(wire)
-                if counts:
+                told.add(key)
+                wire = key if kind == _DESTROYED else wire_of(key)
+                if kind == _COUNTED:
+                    found[_UPDATED].append(wire)
                     only_counts.append(wire)
-            last = key
+                else:
+                    found[kind].append(wire)
+            last = seq
     return Changes(
         old_state=since,
         new_state=new_state,
@@ -79,70 +77,44 @@ def read_changes(
     )
 
 
-_Examine = Callable[[Iterator[tuple[Any, ...]]], Iterator[tuple[Any, ...]]]
+def _entries(*sources: str, order: str = "1") -> str:
+    """All entries since a state (?1) of a type (?2): modseq, kind, key, createdseq.
 
-
-def _created(
-    connection: Connection, type_name: str, since: int, examine: _Examine
-) -> Generator[_Entry, None, None]:
-    table, where, parameters, wire = _source(type_name)
-    rows = connection.rows(
-        f"SELECT createdseq, id FROM {table} WHERE {where} createdseq > ? ORDER BY createdseq",
-        (*parameters, since),
+    Each source is in order by its index, so that SQLite merges them as it goes.
+    """
+    tombstones = (
+        f"SELECT seq, {_DESTROYED}, id, createdseq FROM tombstone WHERE type = ?2 AND seq > ?1"
     )
-    for seq, number in examine(rows):
-        yield seq, _CREATED, wire(number), False
+    return " UNION ALL ".join((*sources, tombstones)) + f" ORDER BY {order}"
 
 
-def _updated(
-    connection: Connection, type_name: str, since: int, examine: _Examine
-) -> Generator[_Entry, None, None]:
-    table, where, parameters, wire = _source(type_name)
-    rows = connection.rows(
-        f"SELECT modseq, id, createdseq FROM {table}"
-        f" WHERE {where} modseq > ? AND modseq > createdseq ORDER BY modseq",
-        (*parameters, since),
+def _created(table: str, where: str = "") -> str:
+    return (
+        f"SELECT createdseq, {_CREATED}, id, createdseq FROM {table} WHERE {where} createdseq > ?1"
     )
-    for seq, number, createdseq in examine(rows):
-        if createdseq <= since:
-            yield seq, _UPDATED, wire(number), type_name == "Mailbox"
 
 
-def _changed(
-    connection: Connection, type_name: str, since: int, examine: _Examine
-) -> Generator[_Entry, None, None]:
-    """Mailboxes at the last change of more than their counts."""
-    if type_name != "Mailbox":
-        return
-    rows = connection.rows(
-        "SELECT propseq, id, createdseq FROM record WHERE type = 'Mailbox' AND propseq > ?"
-        " AND propseq > createdseq ORDER BY propseq",
-        (since,),
+def _updated(table: str, where: str = "", seq: str = "modseq", kind: int = _UPDATED) -> str:
+    return (
+        f"SELECT {seq}, {kind}, id, createdseq FROM {table}"
+        f" WHERE {where} {seq} > ?1 AND {seq} > createdseq"
     )
-    for seq, wire, createdseq in examine(rows):
-        if createdseq <= since:
-            yield seq, _UPDATED, wire, False
 
 
-def _destroyed(
-    connection: Connection, type_name: str, since: int, examine: _Examine
-) -> Generator[_Entry, None, None]:
-    rows = connection.rows(
-        "SELECT seq, id, createdseq FROM tombstone WHERE type = ? AND seq > ? ORDER BY seq",
-        (type_name, since),
-    )
-    for seq, wire, createdseq in examine(rows):
-        if createdseq <= since:
-            yield seq, _DESTROYED, wire, False
-
-
-def _source(type_name: str) -> tuple[str, str, tuple[str, ...], Callable[[Any], str]]:
-    """Table, condition with its parameters, and the wire form of an id."""
-    if type_name == "Email":
-        return "email", "", (), email_id
-    if type_name == "Thread":
-        return "thread", "", (), thread_id
-    return "record", "type = ? AND", (type_name,), str
+_RECORD = "type = ?2 AND"
+_RECORD_ENTRIES = _entries(_created("record", _RECORD), _updated("record", _RECORD))
+_ENTRIES = {
+    "Email": _entries(_created("email"), _updated("email")),
+    "Thread": _entries(_created("thread"), _updated("thread")),
+    "Mailbox": _entries(
+        _created("record", _RECORD),
+        _updated("record", _RECORD, "propseq"),
+        _updated("record", _RECORD, "modseq", _COUNTED),
+        order="1, 2",
+    ),
+}
+#: Objects that are not records are numbered; only their tombstones have the id.
+_WIRE: dict[str, Callable[[Any], str]] = {"Email": email_id, "Thread": thread_id}
 
 
 class Log:

@@ -56,13 +56,19 @@ class Reader:
         """Make the tables say what this object has to answer."""
 
     def examine(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-        """Yield `rows`, but not more than may be looked at."""
-        if not self.bounded:
-            yield from rows
-            return
-        for row in rows:
-            self.spend(1)
-            yield row
+        """The same `rows`, but not more than may be looked at."""
+        return self._counted(rows) if self.bounded else rows
+
+    def _counted(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        left = self._left
+        try:
+            for row in rows:
+                left -= 1
+                if left < 0:
+                    raise Unbounded
+                yield row
+        finally:
+            self._left = left
 
     def spend(self, rows: int) -> None:
         """Count rows that are going to be looked at."""
