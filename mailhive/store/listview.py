@@ -6,6 +6,7 @@ counters.
 
 from collections.abc import Generator
 from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -18,10 +19,12 @@ from mailhive.store.ids import mailbox_number
 if TYPE_CHECKING:
     from mailhive.store.reader import Reader
 
-__all__ = ["REACH", "ListView", "OutOfReach"]
+__all__ = ["REACH", "SKIP", "ListView", "OutOfReach"]
 
-#: How far a walk goes before the array of all results is the better way.
+#: How far a walk goes before the array of all results is the better way, and how far
+#: one that only counts, which SQLite does by itself.
 REACH = 800
+SKIP = 20_000
 
 
 class OutOfReach(Exception):
@@ -76,12 +79,34 @@ class ListView:
         """How many results there are, if that is counted."""
         return None if self.mask else self.size(reader)
 
+    def window(self, reader: "Reader", start: int, stop: int) -> list[int]:
+        """The results from one index to another.  Raises `OutOfReach` if they are far away."""
+        if start >= stop:
+            return []
+        if self.collapse or self.mask:
+            if stop > REACH:
+                raise OutOfReach
+            with closing(self.walk(reader)) as walk:
+                return list(islice(walk, start, stop))
+        if stop > SKIP:
+            raise OutOfReach
+        reader.spend((stop - start) // 10)
+        rows = reader.connection.all(
+            f"SELECT email FROM mbx WHERE mailbox = ? ORDER BY {self._order} LIMIT ? OFFSET ?",
+            (self.mailbox, stop - start, start),
+        )
+        return [email for (email,) in rows]
+
+    @property
+    def _order(self) -> str:
+        return f"received_at {'ASC' if self.ascending else 'DESC'}, email DESC"
+
     def walk(self, reader: "Reader") -> Generator[int, None, None]:
         """The results in order.  Raises `OutOfReach` after some distance."""
         seen: set[int] = set()
         rows = reader.connection.rows(
             "SELECT email, thread, flags FROM mbx WHERE mailbox = ?"
-            f" ORDER BY received_at {'ASC' if self.ascending else 'DESC'}, email DESC LIMIT ?",
+            f" ORDER BY {self._order} LIMIT ?",
             (self.mailbox, REACH + 1),
         )
         with closing(rows):

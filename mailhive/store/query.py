@@ -6,14 +6,12 @@ reach soon, is answered from the array of all results.
 
 from array import array
 from contextlib import closing, suppress
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from mailhive.errors import NotFound
 from mailhive.model.changes import QueryChanges
 from mailhive.model.email import EmailPage, EmailQuery
 from mailhive.model.window import Window
-from mailhive.store import listview
 from mailhive.store.affected import affected_since, is_immutable
 from mailhive.store.ids import email_id, email_number
 from mailhive.store.listview import ListView, OutOfReach
@@ -50,16 +48,10 @@ def _page_of_view(
     if window.anchor is not None or window.position < 0 or (calculate_total and total is None):
         return None
     start, stop = window.bounds(view.size(reader))
-    if stop > listview.REACH:
+    try:
+        ids = tuple(map(email_id, view.window(reader, start, stop)))
+    except OutOfReach:
         return None
-    found: list[int] = []
-    if start < stop:
-        try:
-            with closing(view.walk(reader)) as walk:
-                found.extend(islice(walk, start, stop))
-        except OutOfReach:
-            return None
-    ids = tuple(map(email_id, found))
     return EmailPage(ids, start, total if calculate_total else None, reader.state("Email"))
 
 

@@ -17,6 +17,7 @@ from mailhive.testing.conformance.mailstore_machine import MailStoreMachine
 @ensureDeferred
 async def test_random_histories_agree_with_the_model(store, check, reach, monkeypatch):
     monkeypatch.setattr(listview, "REACH", reach)
+    monkeypatch.setattr(listview, "SKIP", reach)
     if reach < 10:  # and look for each Email by halves, however few there are
         monkeypatch.setattr(results, "SCANNED", 0)
         monkeypatch.setattr(results, "PASSED", 0)
