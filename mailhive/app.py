@@ -27,6 +27,7 @@ from mailhive.errors import TemporaryFailure
 from mailhive.fetch.client import Fetcher
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.elsewhere import Elsewhere
+from mailhive.jmap.kept import Kept
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.jmap.types.submission.expiry import SubmissionExpiry
@@ -310,6 +311,7 @@ def _services(
             revision=_revision(settings),
             provisioning=settings.jmap.user_provisioning,
             charsets=charsets,
+            kept=Kept(settings.jmap.object_cache),
             elsewhere=None if peers is None else Elsewhere(peers, registry),
         ),
         resolver=resolver,

@@ -351,6 +351,13 @@ class JmapSettings:
         validator=lasts("1m"),
         metadata=doc("How much later at most (`maxDelayedSend`)."),
     )
+    object_cache: Size = field(
+        default=Size(32_000_000),
+        metadata=doc(
+            "Memory of each process for the JSON of objects that were answered last, Emails above "
+            "all, which is given again until they change."
+        ),
+    )
     http: JmapHttp = field(factory=JmapHttp, metadata=doc(""))
     limits: JmapLimits = field(factory=JmapLimits, metadata=doc(""))
     upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))

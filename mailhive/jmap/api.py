@@ -18,6 +18,7 @@ from mailhive.jmap.dispatch import check_request, process
 from mailhive.jmap.elsewhere import Elsewhere
 from mailhive.jmap.envelope import Request, as_request, decode_i_json, encode_json
 from mailhive.jmap.errors import RequestError
+from mailhive.jmap.kept import Kept
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Followed, Registry
 from mailhive.jmap.session import SessionUrls, session_object, session_state
@@ -74,6 +75,7 @@ class JmapApi:
     revision: str = ""
     provisioning: bool = True
     charsets: Charsets = USUAL
+    kept: Kept = field(factory=lambda: Kept(32_000_000))
     elsewhere: Elsewhere | None = None
     request_slots: Slots = field(init=False)
     upload_slots: Slots = field(init=False)
@@ -146,6 +148,7 @@ class JmapApi:
             now=self.now,
             using=using,
             charsets=self.charsets,
+            kept=self.kept,
             created_ids=created_ids,
             elsewhere=elsewhere,
         )

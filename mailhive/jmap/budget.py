@@ -31,6 +31,9 @@ class Budget:
 
     def spend_on(self, value: Any) -> None:
         """Count a whole JSON value."""
+        if type(value) is list and all(type(item) is str for item in value):  # often hundreds
+            self.spend(2 + sum(map(len, value)) + 4 * len(value))
+            return
         pending = [value]
         while pending:
             item = pending.pop()
@@ -43,6 +46,6 @@ class Budget:
                 self.spend(2 + len(item))
                 pending += item
             elif isinstance(item, msgspec.Raw):
-                self.spend(len(bytes(item)))
+                self.spend(len(item))
             else:
                 self.spend(4)

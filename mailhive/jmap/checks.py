@@ -7,12 +7,13 @@ data in property and argument tables, so each is a plain function.
 from collections.abc import Callable, Collection
 from typing import Any
 
-from mailhive.model.ids import is_id
+from mailhive.model.ids import are_all_ids, is_id
 from mailhive.model.utcdate import parse_date, parse_utc_date
 
 __all__ = [
     "MAX_INT",
     "Check",
+    "are_ids",
     "is_any",
     "is_boolean",
     "is_date",
@@ -82,6 +83,14 @@ def is_email_address(value: Any) -> bool:
         and is_string(value.get("email"))
         and nullable(is_string)(value.get("name"))
     )
+
+
+def are_ids(value: Any) -> bool:
+    """Is it a list of Ids?"""
+    try:
+        return isinstance(value, list) and are_all_ids(value)
+    except TypeError:  # not all strings
+        return False
 
 
 def nullable(check: Check) -> Check:

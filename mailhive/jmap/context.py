@@ -7,6 +7,7 @@ from attrs import define, field, frozen
 
 from mailhive.jmap.budget import Budget
 from mailhive.jmap.errors import MethodError, invalid_arguments
+from mailhive.jmap.kept import Kept
 from mailhive.jmap.limits import Limits
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.sending_rates import SendingRates
@@ -62,6 +63,7 @@ class Context:
     now: Callable[[], int]
     using: frozenset[str] = frozenset()
     charsets: Charsets = USUAL
+    kept: Kept = field(factory=lambda: Kept(0))
     created_ids: dict[str, str] = field(factory=dict)
     elsewhere: Any = None  # jmap.elsewhere.Elsewhere, where there are several processes
     emails: Budget = field(factory=lambda: Budget(MAX_EMAILS, "The Emails of this request"))

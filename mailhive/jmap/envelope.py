@@ -22,6 +22,7 @@ __all__ = [
     "Request",
     "Response",
     "as_request",
+    "as_text",
     "decode_i_json",
     "decode_request",
     "encode_json",
@@ -70,6 +71,11 @@ class Response:
 def encode_json(value: Any) -> bytes:
     """The JSON text of a value that may hold `msgspec.Raw` fragments."""
     return _encoder.encode(value)
+
+
+def as_text(value: Any) -> msgspec.Raw:
+    """A value as the fragment of a JSON text that it will be."""
+    return msgspec.Raw(_encoder.encode(value))
 
 
 def decode_request(raw: bytes) -> Request:

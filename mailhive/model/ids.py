@@ -7,10 +7,12 @@ differ by case alone, and never all digits).
 
 import re
 import secrets
+from collections.abc import Sequence
 
-__all__ = ["decode_id", "encode_id", "is_id", "random_id"]
+__all__ = ["are_all_ids", "decode_id", "encode_id", "is_id", "random_id"]
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
+_IDS = re.compile(r"[A-Za-z0-9_-]{1,255}(?:\n[A-Za-z0-9_-]{1,255})*", re.ASCII)
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 _PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 _NUMBER = re.compile(r"[1-9a-v][0-9a-v]{0,12}", re.ASCII)
@@ -20,6 +22,15 @@ _MAX = 2**63 - 1
 def is_id(value: object) -> bool:
     """Is `value` of the `Id` type of RFC 8620 §1.2?"""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def are_all_ids(values: Sequence[str]) -> bool:
+    """Is each of them an `Id`?  Looked at together: lists have hundreds.
+
+    TypeError for what is no string.
+    """
+    text = "\n".join(values)
+    return not values or (text.count("\n") < len(values) and _IDS.fullmatch(text) is not None)
 
 
 def encode_id(prefix: str, number: int) -> str:

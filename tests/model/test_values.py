@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mailhive.model.blobid import BlobSlice, join_blob_id, split_blob_id
 from mailhive.model.collation import ascii_casemap, ascii_numeric, unicode_casemap
-from mailhive.model.ids import decode_id, encode_id, is_id
+from mailhive.model.ids import are_all_ids, decode_id, encode_id, is_id
 from mailhive.model.utcdate import format_date, format_utc_date, parse_date, parse_utc_date
 from mailhive.model.window import Window
 
@@ -28,6 +28,15 @@ def test_ids_never_given_out(wire: str) -> None:
 @pytest.mark.parametrize("value", ["", "a b", "a/b", "é", "x" * 256, None, 1, "a\n"])
 def test_what_is_no_id(value: object) -> None:
     assert not is_id(value)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["", "a", "M1-_", "x" * 255, "x" * 256, "a b", "\n", "a\nb", "\u0661"])
+    )
+)
+def test_ids_together_are_ids_one_by_one(values):
+    assert are_all_ids(values) == all(map(is_id, values))
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from mailhive.jmap.arguments import Argument, check_arguments
-from mailhive.jmap.checks import is_id, is_string, list_of, nullable
+from mailhive.jmap.checks import are_ids, is_string, list_of, nullable
 from mailhive.jmap.context import Account, Context
+from mailhive.jmap.envelope import as_text
 from mailhive.jmap.errors import MethodError, invalid_arguments
 from mailhive.jmap.registry import Method
 
 __all__ = ["GET_ARGUMENTS", "checked_ids", "checked_properties", "get_method", "get_response"]
 
 GET_ARGUMENTS = {
-    "ids": Argument(nullable(list_of(is_id))),
+    "ids": Argument(nullable(are_ids)),
     "properties": Argument(nullable(list_of(is_string))),
 }
 
@@ -31,7 +32,8 @@ def get_method(
     """The get method of a type whose objects one read function can answer.
 
     Without `all_ids`, `fetch` is asked for all objects by passing None; that is
-    for types of which an account has few.
+    for types of which an account has few.  With it, objects are the same for all who
+    can reach the account, and their texts are kept.
     """
 
     async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -41,11 +43,21 @@ def get_method(
         ids = checked_ids(values["ids"], limit)
         wanted = checked_properties(values["properties"], properties)
 
-        def work(reader: Any) -> tuple[int, Mapping[str, dict[str, Any]]]:
-            asked = all_ids(reader, limit + 1) if ids is None and all_ids else ids
-            if asked is not None and len(asked) > limit:
+        def work(reader: Any) -> tuple[int, Mapping[str, Any]]:
+            state = reader.state(name)
+            if all_ids is None:
+                return state, fetch(reader, account, ids, wanted)
+            asked = all_ids(reader, limit + 1) if ids is None else ids
+            if len(asked) > limit:
                 raise MethodError("requestTooLarge", f"There are more than {limit}")
-            return reader.state(name), fetch(reader, account, asked, wanted)
+            known = context.kept.find(reader, name, wanted, state, asked)
+            if len(known) == len(asked):
+                return state, known
+            unknown = [i for i in asked if i not in known]
+            fetched = fetch(reader, account, unknown, wanted)
+            made = {i: as_text(found) for i, found in fetched.items()}
+            context.kept.add(account.id, name, wanted, state, made)
+            return state, {i: found for i in asked if (found := known.get(i) or made.get(i))}
 
         state, found = await context.store.read(account.id, work)
         if len(found) > limit:

@@ -5,10 +5,12 @@ from functools import partial
 from typing import Any
 
 from attrs import frozen
+from msgspec import Raw
 
 from mailhive.jmap.arguments import Argument, check_arguments
 from mailhive.jmap.checks import is_boolean, is_string, is_unsigned, list_of
 from mailhive.jmap.context import Context
+from mailhive.jmap.envelope import as_text
 from mailhive.jmap.errors import MethodError, invalid_arguments
 from mailhive.jmap.standard.get import GET_ARGUMENTS, checked_ids, get_response
 from mailhive.jmap.types.email.properties import (
@@ -58,22 +60,26 @@ async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
     ids = checked_ids(values["ids"], limit)
     chosen = Wanted.of(properties)
     full, summary = chosen.needs_structure, bool(chosen.summary)
+    shape = (properties, options)
     budget = context.emails
 
-    def work(reader: Any) -> tuple[int, dict[str, EmailRow], int]:
+    def work(reader: Any) -> _Read:
         asked = reader.email_ids(limit + 1) if ids is None else ids
         if len(asked) > limit:
             raise MethodError("requestTooLarge", f"There are more than {limit}")
+        state = reader.state("Email")
+        known = context.kept.find(reader, "Email", shape, state, asked)
+        unknown = asked if not known else [i for i in asked if i not in known]
         rows: dict[str, EmailRow] = {}
-        octets = 0
-        for start in range(0, len(asked), _BATCH):
-            batch = reader.emails(asked[start : start + _BATCH], summary=summary, full=full)
+        octets = sum(map(len, known.values()))
+        for start in range(0, len(unknown), _BATCH):
+            batch = reader.emails(unknown[start : start + _BATCH], summary=summary, full=full)
             if summary or full:
                 octets += sum(map(_octets, batch.values()))
             if octets > budget.left:
                 raise MethodError("requestTooLarge", "The Emails are too large to get at once")
             rows |= batch
-        return reader.state("Email"), rows, octets
+        return _Read(state, asked, known, rows, octets)
 
     def build(rows: Mapping[str, EmailRow]) -> tuple[dict[str, Any], list[_Values]]:
         emails, wanted = {}, []
@@ -88,16 +94,31 @@ async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
                     wanted.append(_Values(email_id, view, value_parts(view, options)))
         return emails, wanted
 
-    state, rows, octets = await context.store.read(account.id, work)
-    if not full:
-        budget.spend(octets)
-    if full and (len(rows) > _FEW or octets > _SMALL):
-        emails, wanted = await context.offload(build, rows)
-    else:
-        emails, wanted = build(rows)
-    if wanted:
-        await _add_values(context, emails, wanted, options.max_octets)
-    return get_response(account.id, state, ids, emails)
+    read: _Read = await context.store.read(account.id, work)
+    budget.spend(read.octets if not full else sum(map(len, read.known.values())))
+    texts = read.known
+    if read.rows:
+        if full and (len(read.rows) > _FEW or read.octets > _SMALL):
+            emails, wanted = await context.offload(build, read.rows)
+        else:
+            emails, wanted = build(read.rows)
+        if wanted:
+            await _add_values(context, emails, wanted, options.max_octets)
+        made = {email_id: as_text(email) for email_id, email in emails.items()}
+        context.kept.add(account.id, "Email", shape, read.state, made)
+        texts = {i: found for i in read.asked if (found := texts.get(i) or made.get(i))}
+    return get_response(account.id, read.state, ids, texts)
+
+
+@frozen
+class _Read:
+    """What was found of the Emails asked for: as text, or as rows to make it of."""
+
+    state: int
+    asked: Sequence[str]
+    known: dict[str, Raw]
+    rows: dict[str, EmailRow]
+    octets: int
 
 
 def checked_email_properties(
