@@ -151,19 +151,21 @@ def _select(reader: "Reader", query: EmailQuery, source: str) -> list[int]:
     terms = _terms(query.sort)
     order = ", ".join(key.sql + (" ASC" if ascending else " DESC") for key, ascending in terms)
     parameters = (_base_mailbox(query), *where.parameters, *_parameters(terms))
-    columns = "m.email, m.thread" if query.collapse_threads else "m.email"
+    columns = ("email", "thread") if query.collapse_threads else ("email",)
     try:
         with connection.patience(_PATIENCE):
-            rows = connection.all(
-                f"SELECT {columns} FROM {source} AND {where.sql} ORDER BY {order}", parameters
+            found = connection.numbers(
+                columns,
+                f"SELECT m.email, m.thread FROM {source} AND {where.sql} ORDER BY {order}",
+                parameters,
             )
     except OutOfTime:
         raise UnsupportedFilter("The filter takes too long on this many Emails") from None
     if not query.collapse_threads:
-        return [email for (email,) in rows]
+        return found
     # RFC 8621 §4.4.3: the first Email of each Thread in the order of the sort.
     firsts: dict[int, int] = {}
-    for email, thread in rows:
+    for email, thread in zip(found[::2], found[1::2], strict=True):
         firsts.setdefault(thread, email)
     return list(firsts.values())
 

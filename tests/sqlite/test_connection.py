@@ -29,3 +29,16 @@ def test_a_connection_can_be_broken_off(tmp_path: Path) -> None:
     with pytest.raises(apsw.InterruptError), connection.patience(60):
         connection.all(ENDLESS)
     connection.close()
+
+
+def test_numbers_come_in_the_order_of_the_statement(tmp_path: Path) -> None:
+    connection = Connection(tmp_path / "x.sqlite")
+    connection.execute("CREATE TABLE t (a INTEGER, b INTEGER)")
+    rows = [(n, (n * 7919) % 1009) for n in range(1000)]
+    for row in rows:
+        connection.execute("INSERT INTO t VALUES (?, ?)", row)
+    found = connection.numbers(("a", "b"), "SELECT a, b FROM t WHERE a > ? ORDER BY b DESC", (9,))
+    expected = sorted(rows[10:], key=lambda row: -row[1])
+    assert found == [number for row in expected for number in row]
+    assert connection.numbers(("a",), "SELECT a FROM t WHERE a < 0") == []
+    connection.close()
