@@ -28,6 +28,11 @@ _TOKEN = re.compile(
     r"|(?P<atom>(?:\\.|[^ \t\"(<>,;:@\\\[])++|.)",
     re.DOTALL,
 )
+# One mailbox as most are: a name that is plain words or quoted, and an address.
+_USUAL = re.compile(
+    r"\s*+(?:([\w.'-]++(?: [\w.'-]++){0,9}|\"[\w.,'()@ -]++\")[ \t]++)?"
+    r"<([\w.+-]++@[\w.-]++)>\s*+"
+)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _ANGLE = re.compile(r'<((?:"(?:[^"\\]|\\.)*+"|[^<>"])*+)>', re.DOTALL)
 _OPEN_ANGLE = re.compile(r"<([^<>,;]*+)>?")
@@ -67,7 +72,11 @@ class _Word:
 
 def parse_addresses(value: str) -> list[Group]:
     """The groups of an address list in Raw form; lone mailboxes are in groups named None."""
-    return _Parser(unfold(value)).parse()
+    value = unfold(value)
+    if usual := _USUAL.fullmatch(value):
+        name = clean((usual[1] or "").strip('"').strip())
+        return [Group(None, [Address(name or None, clean(usual[2]))])]
+    return _Parser(value).parse()
 
 
 class _Parser:

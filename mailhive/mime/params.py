@@ -5,6 +5,7 @@ UTF-8 and continuations out of order are all taken for what they mean.
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from mailhive.mime import charset
@@ -13,8 +14,9 @@ from mailhive.mime.fields import strip_comments, unfold
 
 __all__ = ["parse_parameters"]
 
-#: Characters of a field that are looked at, and parameters of one field.
+#: Characters of a field that are looked at, of one that is remembered, and parameters of one.
 _MAX_VALUE = 65_536
+_MAX_KNOWN = 100
 _MAX_PARAMETERS = 256
 
 _PARAMETER = re.compile(r';\s*+([^=;\s"]++)\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^;]*+)', re.DOTALL)
@@ -28,9 +30,13 @@ def parse_parameters(raw: str) -> tuple[str, dict[str, str]]:
     """The value in lower case less comments, and its parameters by lower-case name.
 
     Of a parameter given twice the first counts; one in the extended form of
-    RFC 2231 is preferred to its plain form.
+    RFC 2231 is preferred to its plain form.  The parameters are not to be changed.
     """
-    text = unfold(raw[:_MAX_VALUE])
+    return _parse(raw[:_MAX_VALUE]) if len(raw) > _MAX_KNOWN else _known(raw)
+
+
+def _parse(raw: str) -> tuple[str, dict[str, str]]:
+    text = unfold(raw)
     head, mark, rest = text.partition(";")
     value = "".join(strip_comments(head).split()).lower()
     parameters: dict[str, str] = {}
@@ -57,6 +63,10 @@ def parse_parameters(raw: str) -> tuple[str, dict[str, str]]:
     for name, pieces in sections.items():
         parameters[name] = _join(pieces)
     return value, parameters
+
+
+#: Most parts are of a few kinds.
+_known = lru_cache(500)(_parse)
 
 
 def _decode(content: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from attrs import Factory, field, frozen
 from msgspec import Struct
 
-from mailhive.model.fulltext import fold
+from mailhive.model.fulltext import separate
 
 __all__ = [
     "Comparator",
@@ -39,7 +39,7 @@ class SearchText:
         init=False,
         eq=False,
         repr=False,
-        default=Factory(lambda self: tuple(map(fold, self._fields())), takes_self=True),
+        default=Factory(lambda self: tuple(map(separate, self._fields())), takes_self=True),
     )
 
     def _fields(self) -> tuple[str, ...]:

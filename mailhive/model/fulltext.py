@@ -20,7 +20,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-__all__ = ["fold", "phrases", "units"]
+__all__ = ["fold", "phrases", "separate", "units"]
 
 _QUOTED = re.compile(r"""(?<!\S)(["'])((?:\\.|(?!\1)[^\\])*)\1(?!\S)""", re.DOTALL)
 _ESCAPE = re.compile(r"""\\(["'\\])""")
@@ -121,8 +121,13 @@ _UNIT = re.compile(r"[wd]+|s[xd]*|x[xd]*")
 
 def fold(text: str) -> str:
     """The tokens of `text`, separated by single spaces."""
+    return " ".join(separate(text).split())
+
+
+def separate(text: str) -> str:
+    """The tokens of `text`, separated by spaces."""
     if text.isascii():
-        return " ".join(text.translate(_ASCII).split())
+        return text.translate(_ASCII)
     # White space parts tokens and composes with nothing, so each word goes by itself; and most
     # words are in one message after the other.
     words = [_known(word) if len(word) <= _MAX_KNOWN else _folded(word) for word in text.split()]

@@ -143,6 +143,14 @@ def test_groups(raw: str, groups: list[tuple[str | None, list[str]]]) -> None:
     assert [(g["name"], [m["email"] for m in g["addresses"]]) for g in found] == groups
 
 
+@given(
+    st.text(alphabet="ab1é. '-\"(),@_\t", max_size=12), st.sampled_from(["<a.b+c@d-e.f>", "<é@b>"])
+)
+def test_one_mailbox_is_read_as_a_list_of_it(name: str, address: str) -> None:
+    raw = f" {name}{address}"
+    assert as_grouped_addresses(raw) == as_grouped_addresses(raw + ",")
+
+
 def test_of_addresses_without_end_some_are_read() -> None:
     assert len(as_addresses("a," * MAX_ADDRESSES * 2)) == MAX_ADDRESSES
     assert len(as_addresses("<a@b>, " * MAX_ADDRESSES)) == MAX_ADDRESSES
