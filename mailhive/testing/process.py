@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -77,16 +77,43 @@ class DaemonFailed(Exception):
     """The server did not start, or ended; the text is what it said."""
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on at this moment.
+#: Ports are taken from blocks of so many, which belong to one process each.
+_BLOCK = 64
+#: Those below the ports that systems give to connections, of which one could have it when a
+#: server starts again.
+_PORTS = range(10_048, 32_768, _BLOCK)
+#: The blocks of this process: a socket each, for as long as it lives.
+_held: list[socket.socket] = []
+_ports: Iterator[int] = iter(())
 
-    It is none of those that systems give to connections, of which one could have it when
-    the daemon starts again.
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on.
+
+    Nobody else is given it as long as this process lives, whether a server has it at the
+    moment or not.
     """
+    global _ports  # noqa: PLW0603
     while True:
-        port = random.SystemRandom().randrange(10_000, 32_768)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+        for port in _ports:
+            with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
+        _ports = iter(_new_block())
+
+
+def _new_block() -> range:
+    """Ports of which no other process hands out any."""
+    for start in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            # A name in the abstract namespace, which goes with the process (unix(7)).
+            mark.bind(f"\0mailhive-testing-ports-{start}")
+        except OSError:
+            mark.close()
+        else:
+            _held.append(mark)
+            return range(start, start + _BLOCK)
+    raise OSError("other processes have all the ports")
 
 
 @define
@@ -159,7 +186,7 @@ class DaemonProcess:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self, patience: float = 30.0) -> None:
+    def start(self, patience: float = 120.0) -> None:
         """Start and wait until both ports answer; `DaemonFailed` if they do not."""
         config = self.directory / "mailhive.toml"
         config.write_text(self._configuration(), encoding="utf-8")
@@ -180,8 +207,8 @@ class DaemonProcess:
     def _has_started(self, begin: int) -> bool:
         # Where there are several workers, the ports answer before any of them does.
         listening = len(re.findall(r'/\d+\] smtp listener "smtp" on ', self.log()[begin:]))
-        return all(map(_answers, (self.http_port, self.smtp_port))) and (
-            self.workers == 1 or listening >= self.workers
+        return (self.workers == 1 or listening >= self.workers) and all(
+            map(_answers, (self.http_port, self.smtp_port))
         )
 
     def account(self, *words: str, password: str = "") -> subprocess.CompletedProcess[str]:
@@ -200,7 +227,7 @@ class DaemonProcess:
             check=False,
         )
 
-    def stop(self, patience: float = 10.0) -> None:
+    def stop(self, patience: float = 60.0) -> None:
         """Ask it to end, and wait; `DaemonFailed` if it does not, or not cleanly."""
         if self._process is None:
             return

@@ -16,7 +16,7 @@ from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 
-from mailhive.testing.process import DaemonProcess
+from mailhive.testing.process import DaemonProcess, free_port
 
 #: As anybody, root too, without a screen, and without calling home.
 FLAGS = [
@@ -24,7 +24,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage",
 ]  # fmt: skip
-PATIENCE = 30  # seconds for which a page is waited for
+PATIENCE = 120  # seconds for which a page is waited for
 
 
 def program(*names: str) -> str:
@@ -119,17 +119,18 @@ class Network:
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self._listening.close()
+        self.port = free_port()
+        self._listening: socket.socket | None = None
         self._ends: set[socket.socket] = set()
         self._flows = threading.Event()
         self.restore()
 
     def cut(self) -> None:
         """End every connection, and refuse others."""
-        shut(self._listening)
-        self._listening.close()
+        if self._listening is not None:
+            shut(self._listening)
+            self._listening.close()
+            self._listening = None
         for end in tuple(self._ends):
             shut(end)
 
@@ -139,7 +140,7 @@ class Network:
 
     def restore(self) -> None:
         self._flows.set()
-        if self._listening.fileno() == -1:
+        if self._listening is None:
             self._listening = socket.create_server(("127.0.0.1", self.port))
             threading.Thread(target=self._accept, args=[self._listening], daemon=True).start()
 
@@ -192,7 +193,7 @@ def deliver() -> Callable[..., None]:
     """Send a message to a user of a server by SMTP; it is there when this returns."""
 
     def deliver(server: DaemonProcess, subject: str, user: str = "alice") -> None:
-        with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=30) as smtp:
+        with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=100) as smtp:
             smtp.sendmail(
                 "zoe@example.net",
                 f"{user}@example.org",

@@ -15,7 +15,7 @@ from twisted.internet.threads import deferToThread
 from mailhive.testing.certificates import Pem, make_certificate
 from mailhive.testing.names import NameServer
 from mailhive.testing.policies import remember_policies
-from mailhive.testing.process import DaemonProcess
+from mailhive.testing.process import DaemonProcess, free_port
 from mailhive.testing.smtp_peer import SmtpPeer
 
 from .test_relay import send, settled
@@ -70,10 +70,10 @@ async def test_nothing_in_clear(tmp_path: Path, jmap: Callable[..., Any]) -> Non
         "well": tls_peer(good, "REQUIRETLS"),
         "plain": SmtpPeer(),
     }
-    port = 0
+    port = free_port()  # at all of the addresses
     for number, peer in enumerate(peers.values(), 2):
         peer.interface = f"127.0.0.{number}"
-        port = await peer.start(reactor, port)
+        await peer.start(reactor, port)
     digest = sha256(good.x509.public_bytes(Encoding.DER)).digest()
     for name in ("sealed", "well"):
         names.records[f"_{port}._tcp.mx.{name}.example"] = {"TLSA": [(3, 0, 1, digest)]}  # type: ignore[index]

@@ -23,6 +23,7 @@ from mailhive.smtp.relay.transport import RelayTransport
 from mailhive.testing.certificates import Pem
 from mailhive.testing.names import NameServer
 from mailhive.testing.policies import remember_policies
+from mailhive.testing.process import free_port
 from mailhive.testing.smtp_peer import SmtpPeer
 
 RECORDS = {
@@ -46,10 +47,10 @@ async def peers() -> AsyncIterator[Any]:
     started: list[SmtpPeer] = []
 
     async def start(*wanted: SmtpPeer) -> int:
-        port = 0
+        port = free_port()  # at all of the addresses
         for number, peer in enumerate(wanted, 1):
             peer.interface = f"127.0.0.{number}"
-            port = await peer.start(reactor, port)
+            await peer.start(reactor, port)
             started.append(peer)
         return port
 
