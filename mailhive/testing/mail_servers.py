@@ -23,7 +23,7 @@ from mailhive.testing.certificates import make_certificate
 
 __all__ = ["MailServerFailed", "OpenSmtpd", "Postfix"]
 
-_PATIENCE = 20.0  # seconds
+_PATIENCE = 120.0  # seconds
 
 #: Users and groups; their numbers are nobody's on the machine.
 _USERS = """\

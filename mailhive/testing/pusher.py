@@ -101,7 +101,7 @@ class Pusher:
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that happens by itself; AssertionError when it does not."""
-        deadline = self.reactor.seconds() + 30
+        deadline = self.reactor.seconds() + 120
         while not condition():
             assert self.reactor.seconds() < deadline, "it does not happen"
             await deferLater(self.reactor, 0.01)

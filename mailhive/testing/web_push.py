@@ -124,7 +124,7 @@ class Answer:
 
 HANG = Answer(0)
 #: Seconds to wait for what should come.
-_PATIENCE = 30
+_PATIENCE = 120
 
 
 class PushService(Resource):

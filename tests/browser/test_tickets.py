@@ -148,7 +148,6 @@ def test_a_ticket_is_its_users(client, server, deliver):
     }
 
 
-@pytest.mark.timeout(150)
 def test_a_ticket_expires(client):
     lifetime = client.run("return client.session.capabilities[TICKETS].lifetime")
     tickets = [new_ticket(client), new_ticket(client)]

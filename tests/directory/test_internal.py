@@ -163,12 +163,12 @@ async def test_renewing_does_not_undo_a_new_password(directory, editor, monkeypa
 
     def hashed(password):
         begun.set()
-        go_on.wait(10)
+        go_on.wait(100)
         return CHEAP.hash(password)
 
     monkeypatch.setattr(internal, "hashed", hashed)
     login = directory.authenticate("eve", "old")
-    await deferToThread(begun.wait, 10)
+    await deferToThread(begun.wait, 100)
     editor.set_secret("eve", new)
     go_on.set()
     assert await login

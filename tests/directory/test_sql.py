@@ -183,7 +183,7 @@ async def fails(directory, lookups=1):
     return True
 
 
-async def recovers(directory, patience=20.0):
+async def recovers(directory, patience=120.0):
     """It answers again, by itself, before long."""
     end = reactor.seconds() + patience
     while True:

@@ -102,7 +102,7 @@ async def test_smtp_with_starttls(ports, tmp_path, header, client):
 
     def talk():
         SmtpBehindProxy.header = header
-        with SmtpBehindProxy("localhost", port, timeout=20) as smtp:
+        with SmtpBehindProxy("localhost", port, timeout=100) as smtp:
             smtp.starttls(context=trust)
             smtp.sendmail("b@example.net", ["alice@example.org"], "Subject: x\r\n\r\nhello\r\n")
 
@@ -121,7 +121,7 @@ async def test_https(ports, tmp_path, header):
     login = base64.b64encode(b"alice:secret").decode()
 
     def talk():
-        with socket.create_connection(("127.0.0.1", port), 20) as plain:
+        with socket.create_connection(("127.0.0.1", port), 100) as plain:
             plain.sendall(header)
             with trust.wrap_socket(plain, server_hostname="localhost") as encrypted:
                 encrypted.sendall(
@@ -145,7 +145,7 @@ async def test_strangers_and_connections_without_a_header_are_cut(ports, trusted
 
     def talk():
         try:  # the end may come at any moment
-            with socket.create_connection(("127.0.0.1", port), 20) as plain:
+            with socket.create_connection(("127.0.0.1", port), 100) as plain:
                 plain.sendall(sent)
                 return plain.recv(100)
         except (ConnectionResetError, BrokenPipeError):

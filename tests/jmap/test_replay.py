@@ -270,7 +270,7 @@ class World:
 
     async def deliver(self, message: bytes, to: list[str]) -> None:
         def send() -> None:
-            with smtplib.SMTP("127.0.0.1", self.smtp.getHost().port, timeout=30) as client:
+            with smtplib.SMTP("127.0.0.1", self.smtp.getHost().port, timeout=100) as client:
                 client.sendmail("sender@far.example", to, message)
 
         await deferToThread(send)
@@ -411,13 +411,16 @@ def copy_as_it_is(source: Path, target: Path) -> None:
     the moment between.
     """
 
-    def read() -> dict[Path, bytes]:
-        return {p.relative_to(source): p.read_bytes() for p in source.rglob("*") if p.is_file()}
+    def read() -> dict[Path, bytes] | None:
+        try:
+            return {p.relative_to(source): p.read_bytes() for p in source.rglob("*") if p.is_file()}
+        except FileNotFoundError:  # one that has just been moved or removed
+            return None
 
     seen = read()
-    while (again := read()) != seen:
+    while (again := read()) != seen or again is None:
         seen = again
-    for path, content in seen.items():
+    for path, content in again.items():
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (target / path).write_bytes(content)
 

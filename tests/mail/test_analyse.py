@@ -117,7 +117,7 @@ def test_what_only_calls_itself_text_has_no_words() -> None:
     assert analyse(head + b"words\0" * 9, "B", 0).search.body == "words" * 9
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(100)
 def test_messages_within_messages_end() -> None:
     raw = b"Content-Type: message/rfc822\r\n\r\n" * 100_000 + b"words"
     assert analyse(raw, "B", 0).search.body == ""

@@ -327,7 +327,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("form", ["Text", "Addresses", "MessageIds", "Date", "URLs"])
 @pytest.mark.parametrize("index", range(len(HOSTILE)))
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(100)
 def test_hostile_values_end(form: str, index: int) -> None:
     parse_form(HOSTILE[index], form)
 

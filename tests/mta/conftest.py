@@ -33,7 +33,7 @@ from mailhive.testing.smtp_peer import SmtpPeer
 #: Users of the mailhive besides alice, named u0, u1 …
 MANY = 300
 UNPACKED = Path(__file__).parents[2] / "build/mta/root"
-PATIENCE = 30.0  # seconds
+PATIENCE = 120.0  # seconds
 
 _STARTTLS = """\
 tls = "starttls"

@@ -133,6 +133,7 @@ class History:
         self.pusher.service.answer_hanging(500)
         now = await self.states()
         for _ in range(100):
+            await self.pusher.rest()
             if all(self.is_known(told, now) for told in self.told.values()) and all(
                 self.is_noted(entry, now) for entry in self.pusher.entries()
             ):

@@ -212,8 +212,9 @@ async def test_what_was_not_heard_of_another_process_is_found(
     hub.look_again(lambda account_id: account_id != server.account_id)
     await settle()
     assert subscription.take() is None
+    woken = listener.woken
     hub.look_again(lambda account_id: account_id == server.account_id)
-    await settle()
+    await woken
     changed, _ = subscription.take()
     states = changed[server.account_id]
     assert states.keys() == {"Mailbox", "Thread", "Email", "EmailDelivery"}

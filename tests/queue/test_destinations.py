@@ -72,6 +72,10 @@ class Set:
     letters: Letters
     outbox: Outbox
 
+    async def rest(self) -> None:
+        """Wait until the outbox waits for the clock."""
+        await until(lambda: not self.outbox._work)
+
 
 @pytest_twisted.async_yield_fixture
 async def start(tmp_path: Path) -> AsyncIterator[Any]:
@@ -124,11 +128,11 @@ async def test_a_destination_has_its_pace(start: Any) -> None:
     await until(lambda: len(it.way.handed) == 3)
     assert "y@near.example" in [address for address, _ in it.way.handed]
     for handed in range(4, 8):
-        await until(it.clock.getDelayedCalls)
+        await it.rest()
         it.clock.advance(29)
         await it.outbox.status("")
         assert len(it.way.handed) == handed - 1
-        await until(it.clock.getDelayedCalls)
+        await it.rest()
         it.clock.advance(1.001)
         await until(lambda handed=handed: len(it.way.handed) == handed)
 
@@ -156,7 +160,7 @@ async def test_a_message_waits_for_its_time(start: Any) -> None:
     it.clock.advance(59)
     await it.outbox.status("")
     assert not it.way.handed
-    await until(it.clock.getDelayedCalls)
+    await it.rest()
     it.clock.advance(2)
     await until(lambda: len(it.way.handed) == 2)
 
@@ -207,7 +211,7 @@ async def test_a_delay_is_told_once(start: Any) -> None:
     await it.outbox.submit(message())
     for _ in range(12):
         tries = it.way.tries
-        await until(it.clock.getDelayedCalls)
+        await it.rest()
         it.clock.advance(PAUSES[-1] * 2)
         await until(lambda: it.way.tries > tries)  # noqa: B023
     assert [[r.action for r in reports] for _, reports in it.letters.told] == [["delayed"]]

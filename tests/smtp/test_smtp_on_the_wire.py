@@ -110,7 +110,7 @@ async def test_a_half_closed_peer_gets_its_replies(new_server):
     )
 
     def talk() -> bytes:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as peer:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=100) as peer:
             peer.sendall(script)
             peer.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: peer.recv(65536), b""))
@@ -146,7 +146,7 @@ async def test_a_handshake_that_never_comes_has_an_end(new_server, tls):
 
     def talk() -> bytes:
         answer = b""
-        with socket.create_connection(("127.0.0.1", server.port), timeout=40) as peer:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=100) as peer:
             if tls == "starttls":
                 peer.sendall(b"EHLO c.example\r\nSTARTTLS\r\n")
             try:
@@ -167,8 +167,8 @@ async def test_a_connection_too_many_gets_no_handshake(new_server):
     def talk() -> bytes:
         address = ("127.0.0.1", server.port)
         with (
-            socket.create_connection(address, timeout=20),
-            socket.create_connection(address, timeout=20) as second,
+            socket.create_connection(address, timeout=100),
+            socket.create_connection(address, timeout=100) as second,
         ):
             try:
                 return second.recv(100)
@@ -208,9 +208,9 @@ async def test_smtplib(new_server, tls):
     def send() -> dict[str, tuple[int, bytes]]:
         context = stdlib_ssl.create_default_context(cafile=server.certificate)
         if tls == "implicit":
-            smtp = smtplib.SMTP_SSL("localhost", server.port, timeout=20, context=context)
+            smtp = smtplib.SMTP_SSL("localhost", server.port, timeout=100, context=context)
         else:
-            smtp = smtplib.SMTP("localhost", server.port, timeout=20)
+            smtp = smtplib.SMTP("localhost", server.port, timeout=100)
         with smtp:
             if tls == "starttls":
                 smtp.starttls(context=context)
@@ -230,7 +230,7 @@ async def test_smtplib_learns_the_size_limit(new_server):
     server = await new_server(max_message_size=1000)
 
     def send() -> int:
-        with smtplib.SMTP("localhost", server.port, timeout=20) as smtp:
+        with smtplib.SMTP("localhost", server.port, timeout=100) as smtp:
             try:
                 smtp.sendmail("a@c.example", "b@mx.example", MESSAGE)
             except smtplib.SMTPSenderRefused as error:
@@ -250,7 +250,7 @@ async def test_swaks(new_server, options):
     command = [swaks, "--server", f"127.0.0.1:{server.port}", "--from", "a@c.example"]
     command += ["--to", "b@mx.example,c@mx.example", "--helo", "c.example"]
     command += ["--body", "line\n.dot", *options]
-    done = await deferToThread(subprocess.run, command, capture_output=True, timeout=50)
+    done = await deferToThread(subprocess.run, command, capture_output=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     (stored,) = server.stored
     assert b"\r\nline\r\n.dot\r\n" in stored

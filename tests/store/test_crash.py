@@ -59,24 +59,27 @@ task.react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
 """
 
 
-def run_and_kill(path, start, seconds):
+def run_and_kill(path, start, count, seconds):
+    """Kill it after so many lines, and a moment; what it has said."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, path, str(start)], stdout=subprocess.PIPE, text=True
     )
-    first = process.stdout.readline()
+    first = [process.stdout.readline() for _ in range(count)]
     time.sleep(seconds)
     process.kill()
-    rest = process.stdout.read()
+    rest = process.stdout.readlines()
     process.wait()
     # The last line may have been cut short.
-    return [line.split() for line in (first + rest).splitlines(keepends=True) if line[-1] == "\n"]
+    return [line.split() for line in first + rest if line[-1:] == "\n"]
 
 
 @ensureDeferred
 async def test_acknowledged_writes_survive_kill_9(tmp_path, open_store, check):
     said = {"delivered": set(), "flagged": set(), "destroying": set(), "destroyed": set()}
     for turn in range(5):
-        lines = await deferToThread(run_and_kill, tmp_path, 1 + turn * 10_000, 0.05 + turn * 0.04)
+        # At first only the account is there for certain.
+        moment = 1 + turn * 10_000, 1 + turn * 20, 0.05 + turn * 0.01
+        lines = await deferToThread(run_and_kill, tmp_path, *moment)
         account = lines[0][1]
         for word, number in lines[1:]:
             said[word].add(f"blob{number}")

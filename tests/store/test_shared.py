@@ -147,7 +147,8 @@ async def test_everybody_hears_of_each_commit(stores):
         store.observe(changes.append)
     account = await everybody[0].create_account("alice")
     await everybody[2].write(account, inbox_of)
-    await deferLater(reactor, 0.05)
+    while not all(heard):
+        await deferLater(reactor, 0.001)
     assert heard[0] == heard[1] == heard[2]
     assert [change.account_id for change in heard[0]] == [account]
 

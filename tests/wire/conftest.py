@@ -57,10 +57,10 @@ class Jmap:
         if self._connection is None:
             if self._context:
                 self._connection = http.client.HTTPSConnection(
-                    "localhost", self._port, timeout=60, context=self._context
+                    "localhost", self._port, timeout=100, context=self._context
                 )
             else:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=100)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         try:
             self._connection.request(
@@ -202,7 +202,7 @@ def node_script(pytestconfig: pytest.Config) -> Callable[..., tuple[str, Path]]:
                 cwd=directory,
                 capture_output=True,
                 text=True,
-                timeout=100,
+                timeout=250,
                 check=False,
             )
             assert ran.returncode == 0, f"npm could not install:\n{ran.stdout}{ran.stderr}"

@@ -105,7 +105,7 @@ def test_removing_an_account_with_its_mail(server: DaemonProcess, while_running:
     else:
         assert server.account("add", "eve", password="second").returncode == 1
         server.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while server.account("add", "eve", password="second").returncode:
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -162,7 +162,7 @@ def test_delivered_and_read(daemon: DaemonProcess, jmap: Callable, name: str) ->
     message = MESSAGES[name]
     client = jmap(daemon)
     state = client.call("Email/get", ids=[])["state"]
-    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=50) as smtp:
+    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=100) as smtp:
         try:
             smtp.sendmail("zoe@example.net", ["alice@example.org"], message, ["body=8bitmime"])
         except smtplib.SMTPDataError as refused:

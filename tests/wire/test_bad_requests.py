@@ -146,7 +146,7 @@ def test_odd_arguments(client: Any, name: str) -> None:
 
 
 def connect(server: DaemonProcess) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.http_port), timeout=30)
+    return socket.create_connection(("127.0.0.1", server.http_port), timeout=100)
 
 
 def head(client: Any, target: str, *fields: str) -> bytes:

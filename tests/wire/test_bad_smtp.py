@@ -17,10 +17,10 @@ def peer(daemon: DaemonProcess, jmap: Callable) -> Iterator[socket.socket]:
     """A connection; afterwards the daemon takes mail, and has stored only that."""
     client = jmap(daemon)
     state = client.call("Email/get", ids=[])["state"]
-    with socket.create_connection(("127.0.0.1", daemon.smtp_port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", daemon.smtp_port), timeout=100) as connection:
         assert connection.recv(1000).startswith(b"220 ")
         yield connection
-    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=30) as smtp:
+    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=100) as smtp:
         smtp.sendmail("a@example.net", ["alice@example.org"], b"Subject: still here\r\n\r\n.\r\n")
     (created,) = client.call("Email/changes", sinceState=state)["created"]
     (email,) = client.call("Email/get", ids=[created], properties=["subject"])["list"]
@@ -112,7 +112,7 @@ def test_a_client_that_never_reads(daemon: DaemonProcess, peer: socket.socket) -
     before = daemon.memory()
     with contextlib.ExitStack() as stack:
         for _ in range(20):
-            connection = socket.create_connection(("127.0.0.1", daemon.smtp_port), timeout=30)
+            connection = socket.create_connection(("127.0.0.1", daemon.smtp_port), timeout=100)
             stack.enter_context(connection)
             connection.setblocking(False)
             with contextlib.suppress(BlockingIOError, ConnectionError):

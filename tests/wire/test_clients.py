@@ -42,7 +42,7 @@ def message(subject: str) -> EmailMessage:
 
 
 def deliver(server: DaemonProcess, subject: str) -> None:
-    with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=100) as client:
         refused = client.send_message(
             message(subject), from_addr="zoe@example.net", to_addrs=["alice@example.org"]
         )
@@ -54,7 +54,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """The finished command, whatever its status, with what it wrote."""
     return subprocess.run(
-        command, env=env, cwd=cwd, capture_output=True, text=True, timeout=50, check=False
+        command, env=env, cwd=cwd, capture_output=True, text=True, timeout=100, check=False
     )
 
 
@@ -126,7 +126,7 @@ def jam(node_script: Callable[[str], tuple[str, Path]]) -> tuple[str, Path]:
     return node_script("jam")
 
 
-@pytest.mark.timeout(120)  # npm may have to download first
+@pytest.mark.timeout(600)  # npm may have to download first
 def test_jmap_jam(secure: DaemonProcess, jam: tuple[str, Path]) -> None:
     assert secure.tls
     deliver(secure, "Read by Jam")

@@ -76,7 +76,7 @@ def started(directory, database):
 
 def submission_login(daemon, user, password):
     """The code that a mail program gets for its login."""
-    with smtplib.SMTP("127.0.0.1", daemon.submission_port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", daemon.submission_port, timeout=100) as client:
         try:
             return client.login(user, password)[0]
         except smtplib.SMTPAuthenticationError as error:
@@ -90,14 +90,14 @@ def login(daemon, user, password):
         f"{daemon.base_url}/jmap/session", headers={"Authorization": f"Basic {token}"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=100) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
 
 
 def recipients(daemon, *addresses):
-    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=100) as client:
         client.ehlo()
         client.mail("<>")
         return [client.rcpt(address)[0] for address in addresses]
@@ -127,7 +127,8 @@ def is_broken_for_its_own_users_only(daemon):
 
 
 def recovers(daemon):
-    deadline = time.monotonic() + 20
+    """Some answers may take a busy database longer than it is given."""
+    deadline = time.monotonic() + 120
     while not is_well(daemon):
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -135,7 +136,7 @@ def recovers(daemon):
 
 
 def test_a_database_that_hangs(daemon, database):
-    assert is_well(daemon)
+    assert recovers(daemon)
     database.suspend()
     try:
         assert is_broken_for_its_own_users_only(daemon)
@@ -148,7 +149,7 @@ def test_a_database_that_hangs(daemon, database):
 
 
 def test_a_database_that_is_gone(daemon, database):
-    assert is_well(daemon)
+    assert recovers(daemon)
     database.stop()
     assert is_broken_for_its_own_users_only(daemon)
     database.start()

@@ -80,7 +80,7 @@ async def test_mail_goes_on(tmp_path: Path, jmap: Callable[..., Any]) -> None:
     )
 
     def wait_for(count: int) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while len(peer.messages) < count and time.monotonic() < deadline:
             time.sleep(0.05)
 

@@ -13,7 +13,8 @@ from aiosmtpd.controller import Controller
 from mailhive.testing.process import DaemonProcess, free_port
 
 USING = [f"urn:ietf:params:jmap:{name}" for name in ("core", "mail", "submission")]
-SECONDS = 10  # what it takes to look at the queue and to kill the daemon, or more
+SECONDS = 10  # a machine that is slow may take longer to look at what is still held
+LONG = 3_600
 
 
 def send(client: Any, seconds: int, subject: str, recipient: str) -> Any:
@@ -59,6 +60,11 @@ def state_of(client: Any, submission_id: str) -> str:
     return str(found["undoStatus"])
 
 
+def is_due(submission: Any) -> bool:
+    """Has it been held for as long as was wanted?"""
+    return time.time() >= datetime.fromisoformat(submission["sendAt"]).timestamp()
+
+
 class Far:
     """A server elsewhere, of another implementation."""
 
@@ -83,15 +89,15 @@ def test_undone_in_time(tmp_path: Path, jmap: Callable[..., Any]) -> None:
     try:
         with server:
             alice = jmap(server)
-            undone, kept = (
-                send(alice, 3, subject, "zoe@far.example") for subject in ("undone", "kept")
-            )
-            time.sleep(1)
-            assert state_of(alice, undone["id"]) == state_of(alice, kept["id"]) == "pending"
+            undone = send(alice, LONG, "undone", "zoe@far.example")
+            kept = send(alice, 2, "kept", "zoe@far.example")
+            assert state_of(alice, undone["id"]) == "pending"
+            assert state_of(alice, kept["id"]) == "pending" or is_due(kept)
             patch = {undone["id"]: {"undoStatus": "canceled"}}
             assert undone["id"] in alice.call("EmailSubmission/set", update=patch)["updated"]
             while state_of(alice, kept["id"]) != "final":
                 time.sleep(0.05)
+            assert is_due(kept)
             # Too late for that one.
             patch = {kept["id"]: {"undoStatus": "canceled"}}
             refused = alice.call("EmailSubmission/set", update=patch)["notUpdated"]
@@ -110,7 +116,7 @@ def test_held_over_a_crash(tmp_path: Path, jmap: Callable[..., Any]) -> None:
         alice = jmap(server)
         kept, undone, stopped = (
             send(alice, seconds, subject, "bob@example.org")
-            for subject, seconds in (("kept", SECONDS), ("undone", SECONDS), ("stopped", 3_600))
+            for subject, seconds in (("kept", SECONDS), ("undone", LONG), ("stopped", LONG))
         )
         # There is no way to this one, so that it waits for another attempt.
         waiting = send(alice, 0, "waiting", "zoe@far.example")
@@ -119,11 +125,9 @@ def test_held_over_a_crash(tmp_path: Path, jmap: Callable[..., Any]) -> None:
         assert undone["id"] in changed["updated"]
 
         listed = json.loads(server.command("queue", "list", "--json").stdout)
-        assert {m["id"]: m["send-at"] for m in listed} == {
-            kept["id"]: kept["sendAt"],
-            stopped["id"]: stopped["sendAt"],
-            waiting["id"]: None,
-        }
+        shown = {m["id"]: m["send-at"] for m in listed}
+        assert shown.pop(kept["id"], None) == kept["sendAt"] or is_due(kept)
+        assert shown == {stopped["id"]: stopped["sendAt"], waiting["id"]: None}
         assert server.command("queue", "cancel", waiting["id"]).returncode == 0
         while state_of(alice, waiting["id"]) != "canceled":
             time.sleep(0.05)
@@ -137,7 +141,7 @@ def test_held_over_a_crash(tmp_path: Path, jmap: Callable[..., Any]) -> None:
             time.sleep(0.05)
         while not (received := subjects(bob)):
             time.sleep(0.05)
-        assert time.time() >= datetime.fromisoformat(kept["sendAt"]).timestamp()
+        assert is_due(kept)
         assert received == ["kept"]
         assert state_of(alice, undone["id"]) == "canceled"
         while state_of(alice, kept["id"]) != "final":

@@ -142,7 +142,7 @@ def test_at_the_same_time(daemon: DaemonProcess, user: Any, path: str, limit: st
         assert slow.recv(1000).startswith(b"HTTP/1.1 100 ")  # it is being read
         status, _, body = user.request("POST", url, b"{}", {"Content-Type": "application/json"})
         assert (status, json.loads(body)["limit"]) == (400, limit)
-        second = http.client.HTTPConnection("127.0.0.1", SECOND_PORT, timeout=60)
+        second = http.client.HTTPConnection("127.0.0.1", SECOND_PORT, timeout=100)
         credentials = {"Authorization": user.authorization, "Content-Type": "application/json"}
         second.request("POST", target, b"{}", credentials)
         assert json.loads(second.getresponse().read())["limit"] == limit

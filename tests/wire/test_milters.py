@@ -45,7 +45,7 @@ def running(*command: str | Path, ready: Callable[[], Any]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=100)
 
 
 def connected(where: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from mailhive.testing.process import DaemonProcess
 
 
-@pytest.mark.timeout(120)  # npm may have to download first
+@pytest.mark.timeout(600)  # npm may have to download first
 def test_sockets_and_event_sources(
     tmp_path: Path,
     certificate: tuple[Path, Path],
@@ -36,9 +36,9 @@ def test_sockets_and_event_sources(
         try:
             assert client.stdout
             assert client.stdout.readline() == "listening\n"
-            with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=30) as smtp:
+            with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=100) as smtp:
                 smtp.sendmail("zoe@example.net", "alice@example.org", "Subject: s\r\n\r\nb\r\n")
-            out, err = client.communicate(timeout=30)
+            out, err = client.communicate(timeout=100)
         finally:
             client.kill()
             client.wait()

@@ -27,7 +27,7 @@ def secure(
 
 
 def deliver(server: DaemonProcess) -> None:
-    with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=30) as smtp:
+    with smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=100) as smtp:
         smtp.sendmail("zoe@example.net", "alice@example.org", "Subject: s\r\n\r\nText.\r\n")
 
 

@@ -128,7 +128,7 @@ class Load:
             self.accepted[token] = answer["methodResponses"][1][1]["created"]["s"]["id"]
 
     def by_smtp(self, number: int) -> None:
-        with smtplib.SMTP("127.0.0.1", self.submission_port, timeout=30) as smtp:
+        with smtplib.SMTP("127.0.0.1", self.submission_port, timeout=100) as smtp:
             smtp.login("alice", self.server.users["alice"])
             while True:
                 token = self.new(number)
@@ -167,7 +167,7 @@ def bobs(client: Any) -> list[tuple[str, Copy]]:
     return found
 
 
-@pytest.mark.timeout(60 + 20 * ROUNDS)
+@pytest.mark.timeout(300 + 60 * ROUNDS)
 def test_everybody_gets_what_was_accepted(
     tmp_path: Path, jmap: Callable[..., Any], far: tuple[FarServer, int]
 ) -> None:

@@ -342,7 +342,7 @@ from alice@example.org
         input=TEXT.format(subject="msmtp"),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr
     assert arrived(jmap(daemon, "bob"), "msmtp")
@@ -366,7 +366,7 @@ def test_swaks(server: Any, jmap: Callable[..., Any], mechanism: str, options: l
         ],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert arrived(jmap(daemon, "bob"), subject)

@@ -34,10 +34,12 @@ PEM = make_certificate("localhost")
 EXTRA = """
 [jmap.web-push]
 allow = ["127.0.0.0/8", "::1"]
-timeout = "1s"
 retry = "1s"
 throttle = "0s"
+timeout = "{}"
 """
+#: A push that is answered in this time is told once, on a busy machine too.
+PATIENT, HASTY = EXTRA.format("8s"), EXTRA.format("1s")
 
 
 @pytest_twisted.async_yield_fixture
@@ -79,7 +81,7 @@ def entries(server: DaemonProcess) -> list[Entry]:
         connection.close()
 
 
-async def until(condition: Callable[[], Any], patience: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], patience: float = 120.0) -> None:
     deadline = reactor.seconds() + patience  # type: ignore[attr-defined]
     while not await deferToThread(condition):
         assert reactor.seconds() < deadline, "it does not happen"  # type: ignore[attr-defined]
@@ -97,12 +99,11 @@ async def subscribe(client: Any, service: PushService, phone: Subscriber) -> str
     return subscription_id
 
 
-@pytest.mark.timeout(180)
 @pytest_twisted.ensureDeferred
 async def test_every_failure_in_turn_and_a_crash(
     tmp_path: Path, service: PushService, jmap: Callable[..., Any]
 ) -> None:
-    server, phone = DaemonProcess(tmp_path, extra=EXTRA), Subscriber()
+    server, phone = DaemonProcess(tmp_path, extra=PATIENT), Subscriber()
     try:
         await deferToThread(server.start)
         client = await deferToThread(jmap, server)
@@ -150,13 +151,12 @@ async def test_every_failure_in_turn_and_a_crash(
         server.kill()
 
 
-@pytest.mark.timeout(180)
 @pytest_twisted.ensureDeferred
 async def test_random_changes_failures_and_crashes(
     tmp_path: Path, service: PushService, jmap: Callable[..., Any]
 ) -> None:
     rng = random.Random(8030)
-    server, phone = DaemonProcess(tmp_path, extra=EXTRA), Subscriber()
+    server, phone = DaemonProcess(tmp_path, extra=HASTY), Subscriber()
     known: dict[str, dict[str, str]] = {}
     given: list[tuple[str, str]] = []
 
@@ -207,7 +207,7 @@ async def test_random_changes_failures_and_crashes(
         await deferToThread(server.start)
         client = await deferToThread(jmap, server)
         final = await deferToThread(states, client)
-        await until(lambda: known.get(client.account_id, {}).items() >= final.items(), 45)
+        await until(lambda: known.get(client.account_id, {}).items() >= final.items())
         await deferLater(reactor, 0.5)
         assert known.keys() == {client.account_id}
         assert {t: known[client.account_id][t] for t in final} == final
@@ -222,7 +222,7 @@ async def test_random_changes_failures_and_crashes(
 async def test_a_subscription_goes_with_the_password(
     tmp_path: Path, service: PushService, jmap: Callable[..., Any]
 ) -> None:
-    server = DaemonProcess(tmp_path, users={}, extra=EXTRA)
+    server = DaemonProcess(tmp_path, users={}, extra=PATIENT)
     try:
         await deferToThread(server.start)
         for name in ("alice", "bob"):

@@ -32,7 +32,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
         yield server
 
 
-def until(condition: Callable[[], Any], patience: float = 40.0) -> Any:
+def until(condition: Callable[[], Any], patience: float = 120.0) -> Any:
     deadline = time.monotonic() + patience
     while not (found := condition()):
         assert time.monotonic() < deadline, "it does not come to be"
@@ -59,6 +59,7 @@ def only(server: DaemonProcess, index: int) -> Iterator[None]:
     for pid in others:
         os.kill(pid, signal.SIGSTOP)
     try:
+        until(lambda: all(map(_stands_still, others)))
         yield
     finally:
         for pid in others:
@@ -67,7 +68,7 @@ def only(server: DaemonProcess, index: int) -> Iterator[None]:
 
 def http_to(server: DaemonProcess, index: int) -> http.client.HTTPConnection:
     """A connection to a worker."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=100)
     with only(server, index):
         connection.request("GET", "/.well-known/jmap")
         assert connection.getresponse().read()
@@ -76,7 +77,7 @@ def http_to(server: DaemonProcess, index: int) -> http.client.HTTPConnection:
 
 def smtp_to(server: DaemonProcess, index: int) -> smtplib.SMTP:
     with only(server, index):
-        return smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=60)
+        return smtplib.SMTP("127.0.0.1", server.smtp_port, timeout=100)
 
 
 def deliver(client: smtplib.SMTP, subject: str, to: tuple[str, ...] = ("alice", "bob")) -> None:
@@ -173,7 +174,7 @@ def test_push_crosses_workers(pair: DaemonProcess, jmap: Callable) -> None:
     sockets = []
     for index in (0, 1):
         with only(pair, index):
-            plain = socket.create_connection(("127.0.0.1", pair.http_port), timeout=60)
+            plain = socket.create_connection(("127.0.0.1", pair.http_port), timeout=100)
             # Have that worker take it, by an answer.
             plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             _response(plain)
@@ -295,7 +296,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, jmap: Callable, vic
     with DaemonProcess(tmp_path, workers=2) as server:
         client = jmap(server, "alice", http_to(server, survivor))
         with only(server, survivor):
-            stream = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
+            stream = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=100)
             url = client.session["eventSourceUrl"].split("{")[0].split("?")[0]
             path = url.removeprefix(server.base_url)
             stream.request("GET", "/")
@@ -460,6 +461,10 @@ def test_no_other_daemon_runs_on_the_directory(pair: DaemonProcess, tmp_path: Pa
             assert "is in use by another process" in other.log()
         finally:
             other.kill()
+
+
+def _stands_still(pid: int) -> bool:
+    return "State:\tT" in Path(f"/proc/{pid}/status").read_text("ascii")
 
 
 def _is_running(pid: int) -> bool:

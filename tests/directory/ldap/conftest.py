@@ -109,10 +109,10 @@ class Slapd:
             *("-h", f"ldap://127.0.0.1:{self.port} ldaps://127.0.0.1:{self.tls_port}"),
         ]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.tls_port), 1).close()
+                socket.create_connection(("127.0.0.1", self.tls_port), 100).close()
                 return
             except OSError:
                 assert self._process.poll() is None, "slapd has ended"

@@ -39,7 +39,7 @@ def daemon(slapd, tmp_path):
 
 def session(daemon, login, password):
     """The status of a request for the session."""
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=100)
     pair = base64.b64encode(f"{login}:{password}".encode()).decode()
     connection.request("GET", "/.well-known/jmap", headers={"Authorization": f"Basic {pair}"})
     response = connection.getresponse()
@@ -56,7 +56,7 @@ def session(daemon, login, password):
 
 def rcpt(daemon, address):
     """The code that a recipient gets."""
-    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=100) as client:
         client.ehlo()
         client.mail("sender@elsewhere.example")
         return client.rcpt(address)[0]
@@ -85,7 +85,6 @@ def recovered(daemon):
     as_ever(daemon)
 
 
-@pytest.mark.timeout(120)
 def test_logins_and_mail_wait_for_the_server(daemon, slapd):
     as_ever(daemon)
     slapd.kill()

@@ -105,7 +105,8 @@ async def test_who_joins_or_leaves_a_group_hears_of_its_account_or_not(world: An
     shared = await bob.shared("staff")
     socket, events = await world.open(), await world.listen("Mailbox")
     socket.say(ENABLE)
-    await pause()
+    socket.say(world.echo("a"))
+    assert (await socket.hear())["@type"] == "Response"  # it hears of changes from then on
     directory.put(Principal("alice", emails=("alice@example.org",), member_of=("staff",)))
     # All of it is new to them, and what changes from now on too.
     state = (await shared.call("Mailbox/get", ids=[]))["state"]

@@ -43,15 +43,18 @@ async def test_changes_are_pushed_and_a_client_resumes(world: Any) -> None:
     mailboxes = (await alice.call("Mailbox/get", ids=[]))["state"]
     assert told["changed"] == {alice.account_id: {"Mailbox": mailboxes}}
     back.say({**enable, "pushState": told["pushState"]})  # in place of the first
-    await pause()
+    back.say(world.echo("b"))
+    assert (await back.hear())["@type"] == "Response"
     await alice.call("Mailbox/set", create={"m": {"name": "Newer"}})
     again = await back.hear()
     assert again["changed"][alice.account_id]["Mailbox"] > mailboxes
     back.say({"@type": "WebSocketPushDisable"})
+    back.say(world.echo("c"))
+    assert (await back.hear())["@type"] == "Response"
     await alice.call("Mailbox/set", create={"m": {"name": "Newest"}})
     for _ in range(10):
         await pause()
-    back.say(world.echo("a"))
+    back.say(world.echo("d"))
     assert (await back.hear())["@type"] == "Response"  # and no StateChange before
 
 

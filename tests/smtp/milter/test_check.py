@@ -47,7 +47,7 @@ New = Callable[..., Any]
 
 
 def _talk(port: int, octets: bytes) -> list[str]:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as connection:
         found = connection.recv(65_536)  # who does not wait for the greeting gets none
         with suppress(OSError):
             connection.sendall(octets)
@@ -205,7 +205,7 @@ async def test_verdicts(
 async def test_replies_of_several_lines(new_listener: New) -> None:
     answer = ReplyCode(b"550-5.7.9 one\r\n550 5.7.9 100%% sure\0")
     listener = await new_listener(Filter({"EnvelopeFrom": [answer]}))
-    with socket.create_connection(("127.0.0.1", listener.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=100) as connection:
         stream = connection.makefile("rb")
         await deferToThread(stream.readline)
         await deferToThread(connection.sendall, HELLO + b"MAIL FROM:<a@c.example>\r\nQUIT\r\n")
