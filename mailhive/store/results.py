@@ -20,7 +20,7 @@ from attrs import frozen
 from mailhive.errors import CannotCalculateChanges, NotFound, UnsupportedFilter
 from mailhive.model.email import Comparator, EmailQuery
 from mailhive.sqlite.connection import OutOfTime
-from mailhive.store.affected import THREAD_NAMES, Affected, affected_since
+from mailhive.store.affected import THREAD_NAMES, affected_since
 from mailhive.store.cache import Results
 from mailhive.store.filters import (
     Expression,
@@ -111,34 +111,68 @@ def _carry_forward(reader: "Reader", query: EmailQuery, known: Results) -> "arra
         return None
     if len(affected) > FEW:
         return None
-    emails = _without(reader, query, known.emails, affected)
+    found = matching(reader, query, affected.present)
+    emails = _without_destroyed(known.emails, affected.destroyed)
+    there, staying = affected.before - affected.destroyed, frozenset[int]()
+    if not _looks_at_keywords(query):
+        # What it is sorted by never changes: who was there and matches has its place.
+        there = _among(reader, query, emails, there)
+        staying = there.intersection(found)
+    emails = _without(reader, query, emails, there - staying)
     rank = _ranking(reader, query.sort)
-    for email in matching(reader, query, affected.present):
-        insort(emails, email, key=rank)
+    for email in found:
+        if email not in staying:
+            emails = emails[:] if emails is known.emails else emails
+            insort(emails, email, key=rank)
     return emails
+
+
+def _without_destroyed(emails: "array[int]", destroyed: frozenset[int]) -> "array[int]":
+    """Results without Emails of which nothing is known any more; the same if they have none."""
+    if len(destroyed) > 1:
+        return _filtered(emails, destroyed)
+    for email in destroyed:
+        with suppress(ValueError):
+            place = emails.index(email)
+            return emails[:place] + emails[place + 1 :]
+    return emails
+
+
+def _among(
+    reader: "Reader", query: EmailQuery, emails: "array[int]", some: frozenset[int]
+) -> frozenset[int]:
+    """Those of some Emails that the results have."""
+    if len(some) * PASSED > len(emails):
+        return some.intersection(emails)
+    return frozenset(e for e in some if place_of(reader, query, emails, e) is not None)
 
 
 def _without(
-    reader: "Reader", query: EmailQuery, emails: "array[int]", affected: Affected
+    reader: "Reader", query: EmailQuery, emails: "array[int]", gone: frozenset[int]
 ) -> "array[int]":
-    """Earlier results but for the Emails that are affected."""
-    before = affected.before
-    moved = any(comparator.property in _KEYWORDS for comparator in query.sort)
-    if moved or len(affected.destroyed) > 1 or len(before) * PASSED > len(emails):
-        return array("q", [email for email in emails if email not in before])
-    emails = emails[:]
-    for email in affected.destroyed:
-        with suppress(ValueError):
-            emails.remove(email)
-    for email in before - affected.destroyed:  # what the others are sorted by stays
+    """Results without some Emails that they have; the same if there are none."""
+    if not gone:
+        return emails
+    if _looks_at_keywords(query) or len(gone) * PASSED > len(emails):
+        return _filtered(emails, gone)
+    for email in gone:
         place = place_of(reader, query, emails, email)
-        if place is not None:
-            del emails[place]
+        assert place is not None
+        emails = emails[:place] + emails[place + 1 :]
     return emails
+
+
+def _filtered(emails: "array[int]", gone: frozenset[int]) -> "array[int]":
+    return array("q", [email for email in emails if email not in gone])
 
 
 def _looks_at_threads(query: EmailQuery) -> bool:
     return any(comparator.property in THREAD_NAMES for comparator in query.sort)
+
+
+def _looks_at_keywords(query: EmailQuery) -> bool:
+    """Can an Email have another place than before?"""
+    return any(comparator.property in _KEYWORDS for comparator in query.sort)
 
 
 def _select(reader: "Reader", query: EmailQuery, source: str) -> list[int]:
@@ -239,7 +273,9 @@ def _ranking(reader: "Reader", sort: tuple[Comparator, ...]) -> Callable[[int], 
     """
     terms = _terms(sort)
     columns = ", ".join(key.sql for key, _ in terms)
-    sql = f"SELECT {columns} FROM email e CROSS JOIN mbx m {_ROW} WHERE m.mailbox = 0 AND e.id = ?"
+    # What is looked at of a row of `mbx`, the Email has as well.
+    row = "SELECT id AS email, thread, received_at, flags FROM email WHERE id = ?"
+    sql = f"SELECT {columns} FROM ({row}) m"
     parameters = _parameters(terms)
 
     def rank(email: int) -> tuple[Any, ...]:
