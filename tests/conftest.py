@@ -13,9 +13,12 @@ from mailhive.testing.local import LocalStores, LocalUser
 settings.register_profile(
     "default",
     max_examples=60,
+    derandomize=True,  # what holds once holds the next time
     deadline=None,  # no test depends on how fast a machine is
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+#: Other examples each time: `pytest --hypothesis-profile=random`.
+settings.register_profile("random", settings.get_profile("default"), derandomize=False)
 settings.load_profile("default")
 
 

@@ -15,13 +15,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
 from mailhive.testing.certificates import Pem
-from mailhive.testing.process import free_port
+from mailhive.testing.process import free_port, kill_other
 
 __all__ = ["MariadbServer", "PostgresqlServer", "ServerFailed", "SystemPostgresqlServer"]
 
@@ -77,14 +76,16 @@ class _Server:
         process, self._process = self._process, None
         if process is None:
             return
-        processes = [process.pid]
-        if how is signal.SIGKILL and process.poll() is None:
-            processes += _children(process.pid)  # they would serve for a while without it
-        for pid in processes if process.poll() is None else ():
-            with suppress(ProcessLookupError):  # a child that has just ended
-                os.kill(pid, signal.SIGCONT)
-                os.kill(pid, how or self.end)
+        children = []
+        if process.poll() is None:
+            if how is signal.SIGKILL:
+                process.send_signal(signal.SIGSTOP)  # so that it starts no more
+                children = _children(process.pid)
+            process.send_signal(how or self.end)
+            process.send_signal(signal.SIGCONT)
         process.wait(_PATIENCE)
+        for pid in children:  # they would serve for a while without it, and keep its memory
+            kill_other(pid)
 
     def suspend(self) -> None:
         """Let it, and what it has for its connections, do nothing more."""

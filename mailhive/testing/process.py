@@ -258,7 +258,7 @@ class DaemonProcess:
             self._process.wait()
             self._process = None
             for pid in workers.values():
-                _kill(pid)
+                kill_other(pid)
 
     def __enter__(self) -> Self:
         self.start()
@@ -296,13 +296,13 @@ class DaemonProcess:
         return text + self.extra
 
 
-def _kill(pid: int) -> None:
+def kill_other(pid: int) -> None:
     """End a process that is no child of ours, and wait for that."""
     with suppress(ProcessLookupError):
         descriptor = os.pidfd_open(pid)
         try:
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            select.select([descriptor], [], [], 30)
+            select.select([descriptor], [], [], 120)
         finally:
             os.close(descriptor)
 
