@@ -209,11 +209,21 @@ class IMailWriter(IMailReader):
         no longer count against a quota.
         """
 
-    def update_email(email_id: str, *, mailbox_ids=None, keywords=None) -> None:
-        """Replace mailboxes or keywords; what does not differ changes no state."""
+    def filings(ids):
+        """A dict of id to `Filing`, of those Emails that there are."""
 
-    def destroy_email(email_id: str) -> None:
-        """Remove an Email, and its thread with its last one; `NotFound` if there is none."""
+    def update_emails(filings) -> None:
+        """File Emails anew: `filings` is a mapping of id to `Filing`.
+
+        An Email that is filed so already changes no state.  `NotFound` if an Email or a
+        mailbox is not there, before anything is changed.
+        """
+
+    def destroy_emails(ids) -> None:
+        """Remove Emails, and threads with their last one.
+
+        `NotFound` if one is not there, before anything is changed.
+        """
 
     def add_upload(blob_id: str, media_type: str, size: int, now: float, user: str) -> None:
         """Remember an upload by a user, again if it is there already."""

@@ -267,7 +267,7 @@ def _usage(reader: Any) -> int:
 
 def _destroy(writer: Any, email_id: str) -> None:
     with suppress(NotFound):  # the user was quicker
-        writer.destroy_email(email_id)
+        writer.destroy_emails([email_id])
 
 
 def _all(envelope: Envelope, code: int, enhanced: str, text: str) -> tuple[RecipientOutcome, ...]:

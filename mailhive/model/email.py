@@ -13,6 +13,7 @@ __all__ = [
     "EmailPage",
     "EmailQuery",
     "EmailRow",
+    "Filing",
     "FilterCondition",
     "FilterOperator",
     "MailboxCounts",
@@ -100,6 +101,13 @@ class EmailRow(Struct, frozen=True):
     summary: bytes | None = None
     headers: bytes | None = None
     structure: bytes | None = None
+
+
+class Filing(Struct, frozen=True):
+    """What of an Email can change: its mailboxes, at least one, and its keywords."""
+
+    mailbox_ids: tuple[str, ...]
+    keywords: tuple[str, ...]
 
 
 @frozen

@@ -30,9 +30,7 @@ class EmailAdder(UploadWriter):
         flags = flags_of(words, email.has_attachment)
         number = self._next("email")
         keys = reference_keys(email.message_ids, email.thread_subject)
-        thread = find_thread(self.connection, keys)
-        if thread is None:
-            thread = self._new_thread()
+        thread = find_thread(self.connection, keys) or self._new_thread()
         seq = self._log.next("Email")
         self._log.note("EmailDelivery", seq)  # RFC 8621 §1.5
         self._discount(email.blob_id)  # the Email refers to it from now on
@@ -75,22 +73,18 @@ class EmailAdder(UploadWriter):
             ),
         )
         add_references(self.connection, keys, thread, number)
-        list_in(self.connection, (0, *mailboxes), email.received_at, number, thread, flags)
-        add_keywords(self.connection, words, email.received_at, number, thread)
+        listed = [(number, thread, email.received_at)]
+        list_in(self.connection, (0, *mailboxes), listed, flags)
+        add_keywords(self.connection, words, listed)
         add_text(self.connection, number, email.search)
         self.added_text = True
-        self._counts.move(None, Place(thread, mailboxes, is_unread(flags)))
+        self._counts.move([thread], None, Place(mailboxes, is_unread(flags)))
         self._counters["email_octets"] += email.size
         return email_id(number), thread_id(thread)
 
     def _new_thread(self) -> int:
         number = self._next("thread")
-        seq = self._log.next("Thread")
-        self.connection.execute(
-            "INSERT INTO thread (id, createdseq, modseq, emails, unread, trash_unread)"
-            " VALUES (?, ?, ?, 0, 0, 0)",
-            (number, seq, seq),
-        )
+        self._counts.add_thread(number, self._log.next("Thread"))
         return number
 
 

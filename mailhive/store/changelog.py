@@ -8,7 +8,7 @@ destruction at the tombstone's `seq`.  A Mailbox, whose counts change all the ti
 is told twice: at `propseq` that it changed, at `modseq` that its counts did.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -132,21 +132,30 @@ class Log:
 
     def next(self, type_name: str) -> int:
         """The modseq of one change of one object of a type."""
-        self.modseq += 1
+        return self.take(type_name, 1)[0]
+
+    def take(self, type_name: str, count: int) -> range:
+        """The modseqs of changes of that many objects, at least one: one for each."""
+        first = self.modseq + 1
+        self.modseq += count
         self.changed[type_name] = self._unflushed[type_name] = self.modseq
-        return self.modseq
+        return range(first, first + count)
 
     def note(self, type_name: str, modseq: int) -> None:
         """A type without objects changed with one that has them (EmailDelivery)."""
         self.changed[type_name] = self._unflushed[type_name] = modseq
 
-    def bury(self, type_name: str, wire: str, createdseq: int) -> None:
-        """Log that an object was destroyed."""
-        self._connection.execute(
+    def bury(self, type_name: str, objects: Sequence[tuple[str, int]]) -> None:
+        """Log that objects, at least one, were destroyed, given by id and createdseq."""
+        seqs = self.take(type_name, len(objects))
+        self._connection.many(
             "INSERT INTO tombstone (type, seq, createdseq, id, at) VALUES (?, ?, ?, ?, ?)",
-            (type_name, self.next(type_name), createdseq, wire, self._now),
+            [
+                (type_name, seq, createdseq, wire, self._now)
+                for seq, (wire, createdseq) in zip(seqs, objects, strict=True)
+            ],
         )
-        self._buried[type_name] = self._buried.get(type_name, 0) + 1
+        self._buried[type_name] = self._buried.get(type_name, 0) + len(objects)
 
     def flush(self) -> None:
         """Write the states, and forget tombstones whose time is over."""

@@ -5,7 +5,7 @@ The pair is kept as a digest, so that looking up a message is one probe of an
 index per id it names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 from mailhive.sqlite.connection import Connection
@@ -42,10 +42,14 @@ def add_references(connection: Connection, keys: Iterable[bytes], thread: int, e
         )
 
 
-def remove_references(connection: Connection, keys: bytes, thread: int, email: int) -> None:
-    """Undo `add_references`; `keys` are joined."""
-    for start in range(0, len(keys), _SIZE):
-        connection.execute(
-            "DELETE FROM reference WHERE key = ? AND thread = ? AND email = ?",
-            (keys[start : start + _SIZE], thread, email),
-        )
+def remove_references(connection: Connection, threads: Mapping[int, int]) -> None:
+    """Undo `add_references` of Emails; `threads` has the thread of each."""
+    rows = connection.all_of("SELECT id, refs FROM email_full WHERE id IN ({ids})", list(threads))
+    connection.many(
+        "DELETE FROM reference WHERE key = ? AND thread = ? AND email = ?",
+        [
+            (refs[start : start + _SIZE], threads[email], email)
+            for email, refs in rows
+            for start in range(0, len(refs), _SIZE)
+        ],
+    )

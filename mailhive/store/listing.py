@@ -1,7 +1,11 @@
-"""Where an Email is listed: the rows of its mailboxes and of its keywords."""
+"""Where Emails are listed: the rows of their mailboxes and of their keywords.
 
-from collections.abc import Iterable
+An Email is a tuple here that begins with its number, its thread and its `received_at`.
+"""
+
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from mailhive.sqlite.connection import Connection
 from mailhive.store.ids import mailbox_id, mailbox_number
@@ -12,53 +16,51 @@ __all__ = [
     "list_in",
     "normalized",
     "numbers_of",
+    "relist",
     "remove_keywords",
     "unlist",
 ]
 
-
-def list_in(
-    connection: Connection,
-    mailboxes: Iterable[int],
-    received_at: int,
-    email: int,
-    thread: int,
-    flags: int,
-) -> None:
-    for mailbox in mailboxes:
-        connection.execute(
-            "INSERT INTO mbx (mailbox, received_at, email, thread, flags) VALUES (?, ?, ?, ?, ?)",
-            (mailbox, received_at, email, thread, flags),
-        )
+_Emails = Sequence[tuple[Any, ...]]
 
 
-def unlist(connection: Connection, mailboxes: Iterable[int], received_at: int, email: int) -> None:
-    for mailbox in mailboxes:
-        connection.execute(
-            "DELETE FROM mbx WHERE mailbox = ? AND received_at = ? AND email = ?",
-            (mailbox, received_at, email),
-        )
+def list_in(connection: Connection, mailboxes: Iterable[int], emails: _Emails, flags: int) -> None:
+    connection.many(
+        "INSERT INTO mbx (mailbox, received_at, email, thread, flags) VALUES (?, ?, ?, ?, ?)",
+        [(mailbox, e[2], e[0], e[1], flags) for mailbox in mailboxes for e in emails],
+    )
 
 
-def add_keywords(
-    connection: Connection, words: Iterable[str], received_at: int, email: int, thread: int
-) -> None:
-    for word in words:
-        if word != "$seen":
-            connection.execute(
-                "INSERT INTO keyword (keyword, received_at, email, thread) VALUES (?, ?, ?, ?)",
-                (word, received_at, email, thread),
-            )
+def relist(connection: Connection, mailboxes: Iterable[int], emails: _Emails, flags: int) -> None:
+    connection.many(
+        "UPDATE mbx SET flags = ? WHERE mailbox = ? AND received_at = ? AND email = ?",
+        [(flags, mailbox, e[2], e[0]) for mailbox in mailboxes for e in emails],
+    )
 
 
-def remove_keywords(
-    connection: Connection, words: Iterable[str], received_at: int, email: int
-) -> None:
-    for word in words:
-        connection.execute(
-            "DELETE FROM keyword WHERE keyword = ? AND received_at = ? AND email = ?",
-            (word, received_at, email),
-        )
+def unlist(connection: Connection, mailboxes: Iterable[int], emails: _Emails) -> None:
+    connection.many(
+        "DELETE FROM mbx WHERE mailbox = ? AND received_at = ? AND email = ?",
+        [(mailbox, e[2], e[0]) for mailbox in mailboxes for e in emails],
+    )
+
+
+def add_keywords(connection: Connection, words: Iterable[str], emails: _Emails) -> None:
+    connection.many(
+        "INSERT INTO keyword (keyword, received_at, email, thread) VALUES (?, ?, ?, ?)",
+        [(word, e[2], e[0], e[1]) for word in _listed(words) for e in emails],
+    )
+
+
+def remove_keywords(connection: Connection, words: Iterable[str], emails: _Emails) -> None:
+    connection.many(
+        "DELETE FROM keyword WHERE keyword = ? AND received_at = ? AND email = ?",
+        [(word, e[2], e[0]) for word in _listed(words) for e in emails],
+    )
+
+
+def _listed(words: Iterable[str]) -> list[str]:
+    return [word for word in words if word != "$seen"]
 
 
 # Mailboxes and keywords are the same for most Emails.

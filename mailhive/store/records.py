@@ -60,7 +60,7 @@ class RecordWriter(ChangeSet):
         self.connection.execute("DELETE FROM record WHERE number = ?", (number,))
         self.connection.execute("DELETE FROM record_key WHERE record = ?", (number,))
         self.connection.execute("DELETE FROM record_blob WHERE record = ?", (number,))
-        self._log.bury(type_name, record_id, createdseq)
+        self._log.bury(type_name, [(record_id, createdseq)])
         if type_name == "Mailbox":
             self._find_trash(number, {})
 

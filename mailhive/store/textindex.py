@@ -4,6 +4,7 @@ A delivery only notes its folded text in `fts_pending`, in its own transaction;
 the note moves to the index in a later write, many at a time.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from mailhive.model.email import SearchText
@@ -26,12 +27,12 @@ def add_text(connection: Connection, email: int, search: SearchText) -> None:
     )
 
 
-def remove_text(connection: Connection, email: int) -> None:
-    """Forget the text of an Email, wherever it is."""
-    if connection.row("SELECT 1 FROM fts_pending WHERE email = ?", (email,)):
-        connection.execute("DELETE FROM fts_pending WHERE email = ?", (email,))
-    else:
-        connection.execute("DELETE FROM fts WHERE rowid = ?", (email,))
+def remove_text(connection: Connection, emails: Sequence[int]) -> None:
+    """Forget the text of Emails, wherever it is."""
+    waiting = "SELECT email FROM fts_pending WHERE email IN ({ids})"
+    pending = {row[0] for row in connection.all_of(waiting, emails)}
+    connection.many("DELETE FROM fts_pending WHERE email = ?", [(e,) for e in pending])
+    connection.many("DELETE FROM fts WHERE rowid = ?", [(e,) for e in emails if e not in pending])
 
 
 def is_behind(connection: Connection) -> bool:

@@ -14,7 +14,7 @@ from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred
 from mailhive.model.email import NewEmail, SearchText
 from mailhive.store.sqlite import SqliteMailStore, SqliteSettings
-from mailhive.testing.conformance.mailstore_samples import new_email
+from mailhive.testing.conformance.mailstore_samples import new_email, refile
 
 start = int(sys.argv[2])
 
@@ -28,7 +28,7 @@ def deliver(writer, mailbox, number):
     return writer.add_email(email, [mailbox], [])[0]
 
 def flag(writer, email):
-    writer.update_email(email, keywords=["$seen", "acknowledged"])
+    refile(writer, email, keywords=["$seen", "acknowledged"])
 
 async def main(reactor):
     store = SqliteMailStore(SqliteSettings(), Path(sys.argv[1]), reactor)
@@ -48,7 +48,7 @@ async def main(reactor):
             say("flagged", number)
             if number % 7 == 0:
                 say("destroying", number)
-                await store.write(account, lambda w: w.destroy_email(email))
+                await store.write(account, lambda w: w.destroy_emails([email]))
                 say("destroyed", number)
             number += 4
     for offset in range(4):

@@ -10,7 +10,7 @@ from mailhive.model.email import Comparator, EmailQuery, FilterCondition
 from mailhive.store import results
 from mailhive.store.cache import Results
 from mailhive.store.results import _carry_forward, all_results
-from mailhive.testing.conformance.mailstore_samples import file, inbox_of, new_email
+from mailhive.testing.conformance.mailstore_samples import file, inbox_of, new_email, refile
 
 
 def condition(name: str, value: Any) -> FilterCondition:
@@ -42,8 +42,8 @@ async def test_changes_are_worked_into_earlier_results(store, query, searched, m
         state = writer.state("Email")
         earlier = Results(all_results(writer, query), state)
         one, two, *_ = writer.email_ids(9)
-        writer.update_email(one, keywords=["$seen"])
-        writer.destroy_email(two)
+        refile(writer, one, keywords=["$seen"])
+        writer.destroy_emails([two])
         file(writer, [mailbox], new_email(9))
         writer.sync()
         return earlier, _carry_forward(writer, query, earlier), all_results(writer, query)
@@ -63,7 +63,7 @@ async def test_results_that_the_log_does_not_reach_are_computed_anew(open_store)
     before = await store.read(account, lambda r: r.query_emails(query).ids)
     state = await store.read(account, lambda r: r.state("Email"))
     for email in before[:3]:
-        await store.write(account, lambda w, email=email: w.destroy_email(email))
+        await store.write(account, lambda w, email=email: w.destroy_emails([email]))
     assert await store.read(account, lambda r: r.query_emails(query).ids) == before[3:]
     with pytest.raises(CannotCalculateChanges):
         await store.read(account, lambda r: r.query_email_changes(query, state))

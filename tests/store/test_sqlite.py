@@ -204,7 +204,7 @@ async def test_the_change_log_forgets_the_oldest_deaths(open_store, check):
     emails = await store.write(account, file, [mailbox], *map(new_email, range(1, 8)))
     states = [await store.read(account, lambda r: r.state("Email"))]
     for email in emails:
-        await store.write(account, lambda w: w.destroy_email(email))  # noqa: B023
+        await store.write(account, lambda w: w.destroy_emails([email]))  # noqa: B023
         states.append(await store.read(account, lambda r: r.state("Email")))
     for since in states[:4]:
         with pytest.raises(CannotCalculateChanges):
@@ -222,9 +222,9 @@ async def test_the_change_log_forgets_with_time(open_store):
     mailbox = await store.write(account, inbox_of)
     one, two = await store.write(account, file, [mailbox], new_email(1), new_email(2))
     since = await store.read(account, lambda r: r.state("Email"))
-    await store.write(account, lambda w: w.destroy_email(one))
+    await store.write(account, lambda w: w.destroy_emails([one]))
     await store.write(account, lambda w: w.connection.execute("UPDATE tombstone SET at = at - 9"))
-    await store.write(account, lambda w: w.destroy_email(two))
+    await store.write(account, lambda w: w.destroy_emails([two]))
     with pytest.raises(CannotCalculateChanges):
         await store.read(account, lambda r: r.changes("Email", since, None))
     await store.stopService()

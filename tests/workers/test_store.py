@@ -67,7 +67,7 @@ async def test_what_a_write_raises_is_raised(pair):
 
 
 def _destroy_nothing(writer):
-    writer.destroy_email("M99")
+    writer.destroy_emails(["M99"])
 
 
 @ensureDeferred

@@ -124,6 +124,7 @@ def copy_method(
                     not_created[creation_id] = error.json()
                 else:
                     created[creation_id] = {"id": new_id, **server_set}
+            setter.finish()
             return old_state, writer.state(name), created
 
         old_state, new_state, created = await context.store.write(target.id, work)

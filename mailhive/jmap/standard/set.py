@@ -5,8 +5,9 @@ writes the response; a `Setter` of the type makes each single change, inside one
 write function of the store, so that the call is one change set.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -61,20 +62,27 @@ class SetCall:
     writer: Any
 
 
-class Setter(Protocol):
-    """Makes single changes.  Each method raises SetError before it changes anything."""
+class Setter(ABC):
+    """Makes single changes, each by a method that raises SetError before it changes anything."""
 
+    @abstractmethod
     def create(self, creation_id: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Make an object; returns its id and the properties the client did not send."""
 
+    @abstractmethod
     def update(self, object_id: str, patch: dict[str, Any]) -> dict[str, Any] | None:
         """Change an object; returns what else changed, None if nothing did."""
 
+    @abstractmethod
     def destroy(self, object_id: str) -> None:
         """Remove an object."""
 
     def order_destroys(self, ids: list[str]) -> Iterable[str]:
         """The order in which to destroy, e.g. children before parents."""
+        return ids
+
+    def finish(self) -> None:  # noqa: B027 (most have nothing left to do)
+        """Write down what was only noted; cannot fail for a single object."""
 
 
 @define
@@ -204,6 +212,7 @@ def make_changes(
             outcome.not_destroyed[object_id] = error.json()
         else:
             outcome.destroyed.append(object_id)
+    setter.finish()
     return outcome
 
 

@@ -161,7 +161,7 @@ class MailStoreConformance(ContentsConformance):
             assert writer.changes("Mailbox", before[1], None).updated == (mailbox,)
             assert writer.storage_usage() == 101
             assert writer.has_blob("blob1", "ann")
-            writer.destroy_email(email)
+            writer.destroy_emails([email])
             assert writer.emails([email]) == {}
             return writer.modseq
 
@@ -176,7 +176,7 @@ class MailStoreConformance(ContentsConformance):
         mailbox = await store.write(account, inbox_of)
         await store.write(account, lambda w: w.modseq)
         with pytest.raises(NotFound):
-            await store.write(account, lambda w: w.destroy_email("M1"))
+            await store.write(account, lambda w: w.destroy_emails(["M1"]))
         await store.write(account, file, [mailbox], new_email())
         states = await store.read(account, lambda r: r.states())
         assert states.keys() == {"Email", "EmailDelivery", "Mailbox", "Thread"}

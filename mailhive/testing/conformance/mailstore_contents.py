@@ -10,6 +10,7 @@ from mailhive.errors import CannotCalculateChanges, NotFound
 from mailhive.model.email import (
     Comparator,
     EmailQuery,
+    Filing,
     FilterOperator,
     MailboxCounts,
 )
@@ -18,6 +19,7 @@ from mailhive.testing.conformance.mailstore_samples import (
     file_marked,
     inbox_of,
     new_email,
+    refile,
     where,
 )
 
@@ -79,7 +81,7 @@ class ContentsConformance:
             mailbox = inbox_of(writer)
             email, thread = writer.add_email(new_email(), [mailbox], [])
             fresh = {mailbox, email, thread, writer.create_record("Identity", {})}
-            writer.destroy_email(email)
+            writer.destroy_emails([email])
             writer.destroy_record("Mailbox", mailbox)
             writer.destroy_record("Identity", list(writer.records("Identity"))[-1])
             return fresh
@@ -133,7 +135,72 @@ class ContentsConformance:
             with pytest.raises(error):
                 await store.write(account, file, mailboxes, new_email())
             with pytest.raises(error):
-                await store.write(account, lambda w: w.update_email(email, mailbox_ids=mailboxes))  # noqa: B023
+                await store.write(account, lambda w: refile(w, email, mailbox_ids=mailboxes))  # noqa: B023
+
+    @ensureDeferred
+    async def test_emails_change_all_or_none(self, store):
+        """One that is not there, or cannot be filed so, is found before any is changed."""
+        account = await store.create_account("alice")
+        mailbox = await store.write(account, inbox_of)
+        one, two = await store.write(account, file, [mailbox], new_email(1), new_email(2))
+        good = Filing((mailbox,), ("$seen",))
+        states = await store.read(account, lambda r: r.states())
+
+        def fail(writer):
+            for error, filings in (
+                (NotFound, {one: good, "M99": good}),
+                (NotFound, {one: good, two: Filing(("F99",), ())}),
+                (ValueError, {one: good, two: Filing((), ())}),
+                (ValueError, {one: good, two: Filing((mailbox,), ("a b",))}),
+            ):
+                with pytest.raises(error):
+                    writer.update_emails(filings)
+            with pytest.raises(NotFound):
+                writer.destroy_emails([one, "M99", two])
+            writer.update_emails({})
+            writer.destroy_emails([])
+            return writer.states()
+
+        assert await store.write(account, fail) == states
+        unread = {mailbox: MailboxCounts(2, 2, 2, 2)}
+        assert await store.read(account, lambda r: r.mailbox_counts()) == unread
+
+    @ensureDeferred
+    async def test_each_email_of_many_changes_by_itself(self, store):
+        """Of many at once, each has a modseq of its own, and its thread counts once."""
+        account = await store.create_account("alice")
+        inbox = await store.write(account, inbox_of)
+        archive = await store.write(account, inbox_of, "archive")
+        reply = [new_email(n, message_ids=("1@example.org",)) for n in (1, 2, 3)]
+        emails = await store.write(account, file, [inbox], *reply, *map(new_email, range(4, 9)))
+        since = await store.read(account, lambda r: r.states())
+
+        def move(writer):
+            known = writer.filings([*emails, "M99"])
+            assert known == dict.fromkeys(emails, Filing((inbox,), ()))
+            moved = {email: Filing((archive,), ("$seen",)) for email in emails[:6]}
+            writer.update_emails({**moved, emails[2]: Filing((archive, inbox), ("a",))})
+            return writer.filings(emails[2:3])
+
+        both = Filing(tuple(sorted((inbox, archive))), ("a",))
+        assert await store.write(account, move) == {emails[2]: both}
+        counts = await store.read(account, lambda r: r.mailbox_counts())
+        assert counts == {inbox: MailboxCounts(3, 3, 3, 3), archive: MailboxCounts(6, 1, 4, 1)}
+        told = []
+        state = since["Email"]
+        for _ in emails[:6]:
+            changes = await store.read(account, lambda r: r.changes("Email", state, 1))  # noqa: B023
+            told += changes.updated
+            state = changes.new_state
+        assert sorted(told) == sorted(emails[:6])
+        assert not changes.has_more
+        # A thread changes when an email comes or goes (RFC 8621 §3), not when one moves.
+        assert await store.read(account, lambda r: r.state("Thread")) == since["Thread"]
+        await store.write(account, lambda w: w.destroy_emails([*emails[1:7], emails[1]]))
+        counts = await store.read(account, lambda r: r.mailbox_counts())
+        assert counts == {inbox: MailboxCounts(1, 1, 1, 1), archive: MailboxCounts(1, 0, 1, 0)}
+        changes = await store.read(account, lambda r: r.changes("Thread", since["Thread"], None))
+        assert (len(changes.updated), len(changes.destroyed)) == (1, 4)
 
     @ensureDeferred
     async def test_what_does_not_differ_changes_no_state(self, store):
@@ -142,7 +209,7 @@ class ContentsConformance:
         email = await store.write(account, file_marked, [mailbox], new_email(), "a", "b")
         modseq = await store.read(account, lambda r: r.modseq)
         await store.write(
-            account, lambda w: w.update_email(email, mailbox_ids=[mailbox], keywords=["B", "a"])
+            account, lambda w: refile(w, email, mailbox_ids=[mailbox], keywords=["B", "a"])
         )
         assert await store.read(account, lambda r: r.modseq) == modseq
 
@@ -164,7 +231,7 @@ class ContentsConformance:
         assert await store.read(account, look) == ({}, {}, {}, {}, [None] * 10, False)
         for strange in _STRANGE_IDS:
             with pytest.raises(NotFound):
-                await store.write(account, lambda w: w.destroy_email(strange))  # noqa: B023
+                await store.write(account, lambda w: w.destroy_emails([strange]))  # noqa: B023
 
     # Threads (RFC 8621 §3)
 
@@ -205,10 +272,10 @@ class ContentsConformance:
         one, two = await store.write(account, file, [mailbox], new_email(), reply)
         row = (await store.read(account, lambda r: r.emails([one])))[one]
         since = await store.read(account, lambda r: r.state("Thread"))
-        await store.write(account, lambda w: w.destroy_email(one))
+        await store.write(account, lambda w: w.destroy_emails([one]))
         changes = await store.read(account, lambda r: r.changes("Thread", since, None))
         assert changes.updated == (row.thread_id,)
-        await store.write(account, lambda w: w.destroy_email(two))
+        await store.write(account, lambda w: w.destroy_emails([two]))
         changes = await store.read(account, lambda r: r.changes("Thread", since, None))
         assert changes.destroyed == (row.thread_id,)
         assert await store.read(account, lambda r: r.threads([row.thread_id])) == {}
@@ -229,11 +296,11 @@ class ContentsConformance:
             inbox: MailboxCounts(1, 0, 1, 0),
             trash: MailboxCounts(1, 1, 1, 1),
         }
-        await store.write(account, lambda w: w.update_email(thrown, mailbox_ids=[inbox, trash]))
+        await store.write(account, lambda w: refile(w, thrown, mailbox_ids=[inbox, trash]))
         assert await store.read(account, lambda r: r.mailbox_counts([inbox])) == {
             inbox: MailboxCounts(2, 1, 1, 1)
         }
-        await store.write(account, lambda w: w.update_email(thrown, keywords=["$draft"]))
+        await store.write(account, lambda w: refile(w, thrown, keywords=["$draft"]))
         assert await store.read(account, lambda r: r.mailbox_counts([trash])) == {
             trash: MailboxCounts(1, 0, 1, 0)
         }
@@ -284,7 +351,7 @@ class ContentsConformance:
         account = await store.create_account("alice")
         mailbox = await store.write(account, inbox_of)
         one, two = await store.write(account, file, [mailbox], new_email(1), new_email(2))
-        await store.write(account, lambda w: w.update_email(one, keywords=["x"]))
+        await store.write(account, lambda w: refile(w, one, keywords=["x"]))
         query = EmailQuery(where(hasKeyword="x"))
         for anchor in (two, "M99", "\ud800", ""):
             with pytest.raises(NotFound):
@@ -388,7 +455,7 @@ class ContentsConformance:
             found.append(added.addCallback(search))
         for hits, visible in await gatherResults(found):
             assert hits == visible > 0
-        await store.write(account, lambda w: [w.destroy_email(e) for e in w.email_ids(29)])
+        await store.write(account, lambda w: w.destroy_emails(w.email_ids(29)))
         query = EmailQuery(where(text="subject"))
         assert (await store.read(account, lambda r: r.query_emails(query))).ids == ()
 
@@ -411,7 +478,7 @@ class ContentsConformance:
             )
 
         assert await store.read(account, look) == (email, None, [True, True, False], 7, 101)
-        await store.write(account, lambda w: w.destroy_email(email))
+        await store.write(account, lambda w: w.destroy_emails([email]))
         assert await store.read(account, look) == (None, None, [False, True, False], 7, 0)
 
     @ensureDeferred
@@ -445,7 +512,7 @@ class ContentsConformance:
             ("blob3", "blob5", "blob7"),
             (),
         ]
-        await store.write(account, lambda w: [w.destroy_email(e) for e in ids[:3]])
+        await store.write(account, lambda w: w.destroy_emails(ids[:3]))
         assert await store.read(account, look, ("", "c", 9)) == [
             ("blob2", "blob3", "blob5", "blob7", "blob8")
         ]
@@ -553,7 +620,7 @@ class ContentsConformance:
         def work(writer):
             assert writer.upload_usage("ann") == writer.upload_usage("bob") == 0
             assert writer.limit_uploads("ann", 0) == ()
-            writer.destroy_email(email)
+            writer.destroy_emails([email])
             return [writer.has_blob("blob1", user) for user in ("ann", "bob", "cat")]
 
         assert await store.write(account, work) == [True, True, False]

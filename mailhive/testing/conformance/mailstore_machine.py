@@ -18,12 +18,14 @@ from mailhive.model.changes import Changes
 from mailhive.model.email import (
     Comparator,
     EmailQuery,
+    Filing,
     FilterCondition,
     FilterOperator,
     NewEmail,
     SearchText,
 )
 from mailhive.testing.conformance.mailstore_model import ModelAccount
+from mailhive.testing.conformance.mailstore_samples import refile
 
 __all__ = ["MailStoreMachine"]
 
@@ -195,33 +197,46 @@ class MailStoreMachine(RuleBasedStateMachine):
         changes=st.lists(
             st.tuples(choices, st.none() | choices, st.none() | keyword_sets),
             min_size=1,
-            max_size=4,
-        )
+            max_size=6,
+        ),
+        together=st.booleans(),
     )
-    def update(self, changes: list[tuple[int, int | None, frozenset[str] | None]]) -> None:
-        """Emails move and get keywords, all in one function."""
+    def update(
+        self, changes: list[tuple[int, int | None, frozenset[str] | None]], together: bool
+    ) -> None:
+        """Emails move and get keywords, all in one function, by one call or by several."""
 
         def write(writer: Any) -> None:
+            filings = {}
             for choice, mailbox_choice, words in changes:
                 email = self._email(choice)
-                mailboxes = None if mailbox_choice is None else self._mailboxes(mailbox_choice)
-                writer.update_email(email.id, mailbox_ids=mailboxes, keywords=words)
-                email.mailboxes = mailboxes or email.mailboxes
-                email.keywords = email.keywords if words is None else words
+                if mailbox_choice is not None:
+                    email.mailboxes = self._mailboxes(mailbox_choice)
+                if words is not None:
+                    email.keywords = words
+                filings[email.id] = Filing(tuple(email.mailboxes), tuple(email.keywords))
+                if not together:
+                    writer.update_emails({email.id: filings[email.id]})
+            if together:
+                writer.update_emails(filings)
 
         self._write(write)
         self._compare()
 
     @precondition(lambda self: self.model.emails)
-    @rule(picks=st.lists(choices, min_size=1, max_size=4), new=st.none() | new_emails)
-    def destroy(self, picks: list[int], new: NewEmail | None) -> None:
+    @rule(
+        picks=st.lists(choices, min_size=1, max_size=4),
+        new=st.none() | new_emails,
+        together=st.booleans(),
+    )
+    def destroy(self, picks: list[int], new: NewEmail | None, together: bool) -> None:
         """Emails go; one may come in the same function."""
         wanted = {self._email(choice).id for choice in picks}
         mailboxes = self._mailboxes(picks[0])
 
         def write(writer: Any) -> Any:
-            for email in sorted(wanted):
-                writer.destroy_email(email)
+            for emails in [sorted(wanted)] if together else [[email] for email in wanted]:
+                writer.destroy_emails(emails)
             return new and _add(writer, new, mailboxes, ())
 
         found = self._write(write)
@@ -240,9 +255,9 @@ class MailStoreMachine(RuleBasedStateMachine):
 
         def write(writer: Any) -> None:
             _add(writer, new, mailboxes, ("$flagged",))
-            writer.update_email(email.id, keywords=["fails"])
+            refile(writer, email.id, keywords=["fails"])
             writer.create_record("Mailbox", {"name": "z", "role": "trash"})
-            writer.destroy_email(email.id)
+            writer.destroy_emails([email.id])
             writer.mailbox_counts()
             raise NotFound("on purpose")
 
@@ -403,7 +418,7 @@ def _add(writer: Any, new: NewEmail, mailboxes: Any, keywords: Any) -> Any:
 
 def _toggle(writer: Any, email: str) -> None:
     keywords = set(writer.emails([email])[email].keywords)
-    writer.update_email(email, keywords=keywords ^ {"toggled"})
+    refile(writer, email, keywords=keywords ^ {"toggled"})
 
 
 def _look(reader: Any, threads: tuple[str, ...]) -> Any:

@@ -1,12 +1,13 @@
 """What the suite of the mail store files: small messages and mailboxes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import evolve
 
-from mailhive.model.email import FilterCondition, NewEmail, SearchText
+from mailhive.model.email import Filing, FilterCondition, NewEmail, SearchText
 
-__all__ = ["file", "file_marked", "inbox_of", "new_email", "where"]
+__all__ = ["file", "file_marked", "inbox_of", "new_email", "refile", "where"]
 
 
 def new_email(number: int = 1, /, **changes: Any) -> NewEmail:
@@ -44,6 +45,21 @@ def file_marked(writer: Any, mailboxes: Any, email: NewEmail, *keywords: str) ->
     """Add an email that has keywords; returns its id."""
     wire: str = writer.add_email(email, mailboxes, keywords)[0]
     return wire
+
+
+def refile(
+    writer: Any,
+    email: str,
+    mailbox_ids: Iterable[str] | None = None,
+    keywords: Iterable[str] | None = None,
+) -> None:
+    """Replace an email's mailboxes, its keywords, or both."""
+    old = writer.filings([email])[email]
+    new = Filing(
+        old.mailbox_ids if mailbox_ids is None else tuple(mailbox_ids),
+        old.keywords if keywords is None else tuple(keywords),
+    )
+    writer.update_emails({email: new})
 
 
 def where(**properties: Any) -> FilterCondition:

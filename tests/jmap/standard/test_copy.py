@@ -1,6 +1,6 @@
 """The generic /copy (RFC 8620 §5.4), on a type that forbids duplicates."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest_twisted
@@ -10,7 +10,7 @@ from mailhive.jmap.core_capability import CORE
 from mailhive.jmap.errors import SetError
 from mailhive.jmap.registry import DataType, Property, Registry
 from mailhive.jmap.standard.copy import Original, copy_method
-from mailhive.jmap.standard.set import SetCall, set_method
+from mailhive.jmap.standard.set import SetCall, Setter, set_method
 from mailhive.jmap.standard.validate import validate_create
 from mailhive.model.principal import Principal
 from mailhive.testing.local import LocalStores, LocalUser
@@ -24,7 +24,7 @@ PROPERTIES = {
 SETTABLE = {name: p for name, p in PROPERTIES.items() if not p.server_set}
 
 
-class NoteSetter:
+class NoteSetter(Setter):
     """Notes, of which an account has no two of the same text."""
 
     def __init__(self, call: SetCall) -> None:
@@ -42,9 +42,6 @@ class NoteSetter:
 
     def destroy(self, object_id: str) -> None:
         self.writer.destroy_record("Note", object_id)
-
-    def order_destroys(self, ids: list[str]) -> Iterable[str]:
-        return ids
 
 
 def originals(reader: Any, ids: list[str]) -> Mapping[str, Original]:

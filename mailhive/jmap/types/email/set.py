@@ -1,6 +1,5 @@
 """Email/set (RFC 8621 §4.6): drafts, flags, moves and deletions."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from msgspec import json
@@ -8,13 +7,13 @@ from msgspec import json
 from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.errors import SetError, invalid_properties
 from mailhive.jmap.standard.patch import apply_patch
-from mailhive.jmap.standard.set import SetCall
+from mailhive.jmap.standard.set import SetCall, Setter
 from mailhive.jmap.types.email.keywords import checked_keywords, checked_mailboxes
 from mailhive.jmap.types.email.properties import is_email_property
 from mailhive.jmap.types.email.store_message import filed
 from mailhive.jmap.types.email.view import BodyOptions, Wanted, email_object, view_of
 from mailhive.mime.view import DEFAULT_BODY_PROPERTIES
-from mailhive.model.email import EmailRow
+from mailhive.model.email import Filing
 
 __all__ = ["EmailSetter"]
 
@@ -22,8 +21,11 @@ _MUTABLE = ("mailboxIds", "keywords")
 _AS_BY_DEFAULT = BodyOptions(DEFAULT_BODY_PROPERTIES)
 
 
-class EmailSetter:
-    """Changes Emails one at a time; rows and mailboxes are read once for the call."""
+class EmailSetter(Setter):
+    """Emails are changed and destroyed all at once, at the end of the call.
+
+    Most of a call are filed alike and get the same patch, so what comes of a patch is kept.
+    """
 
     def __init__(self, call: SetCall) -> None:
         self._call = call
@@ -31,7 +33,11 @@ class EmailSetter:
         self._limits = call.context.limits
         self._mailboxes = frozenset(self._writer.mailbox_counts())  # the cheapest way to all ids
         touched = [*(call.arguments["update"] or ()), *(call.arguments["destroy"] or ())]
-        self._rows: dict[str, EmailRow] = self._writer.emails(touched)
+        #: As they are, and as they are going to be.
+        self._filings: dict[str, Filing] = self._writer.filings(touched)
+        self._changed: dict[str, Filing] = {}
+        self._doomed: list[str] = []
+        self._patched: dict[tuple[Filing, bytes], Filing] = {}
 
     def create(self, creation_id: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         email = self._call.prepared[creation_id]
@@ -41,40 +47,52 @@ class EmailSetter:
         return made["id"], made
 
     def update(self, object_id: str, patch: dict[str, Any]) -> dict[str, Any] | None:
-        row = self._row(object_id)
+        filing = self._filing(object_id)
+        known = filing, encode_json(patch)
+        patched = self._patched.get(known)
+        if patched is None:
+            # Keywords compare without regard to case and are held in lower case
+            # (RFC 8621 §4.1.1).
+            patch = {p.lower() if p.startswith("keywords/") else p: v for p, v in patch.items()}
+            changes = {p: v for p, v in patch.items() if p.partition("/")[0] in _MUTABLE}
+            if len(changes) < len(patch):
+                others = {p: v for p, v in patch.items() if p not in changes}
+                self._check_unchanged(object_id, others)
+            patched = self._apply(filing, changes)
+            if len(changes) == len(patch):
+                self._patched[known] = patched
+        # A creation id can name the same Email again.
+        self._filings[object_id] = self._changed[object_id] = patched
+        return None
+
+    def destroy(self, object_id: str) -> None:
+        self._filing(object_id)
+        self._doomed.append(object_id)
+
+    def finish(self) -> None:
+        self._writer.update_emails(self._changed)
+        self._writer.destroy_emails(self._doomed)
+
+    def _filing(self, email_id: str) -> Filing:
+        filing = self._filings.get(email_id) or self._writer.filings([email_id]).get(email_id)
+        if filing is None:
+            raise SetError("notFound")
+        return filing
+
+    def _apply(self, filing: Filing, patch: dict[str, Any]) -> Filing:
         current = {
-            "mailboxIds": dict.fromkeys(row.mailbox_ids, True),
-            "keywords": dict.fromkeys(row.keywords, True),
+            "mailboxIds": dict.fromkeys(filing.mailbox_ids, True),
+            "keywords": dict.fromkeys(filing.keywords, True),
         }
-        # Keywords compare without regard to case and are held in lower case (RFC 8621 §4.1.1).
-        patch = {p.lower() if p.startswith("keywords/") else p: v for p, v in patch.items()}
-        changes = {p: v for p, v in patch.items() if p.partition("/")[0] in _MUTABLE}
-        if len(changes) < len(patch):
-            self._check_unchanged(object_id, {p: v for p, v in patch.items() if p not in changes})
-        patched = apply_patch(current, changes, {"keywords": {}})
-        mailbox_ids, keywords = row.mailbox_ids, row.keywords
+        patched = apply_patch(current, patch, {"keywords": {}})
+        mailbox_ids, keywords = filing.mailbox_ids, filing.keywords
         if patched.get("mailboxIds") != current["mailboxIds"]:
             mailbox_ids = checked_mailboxes(
                 patched.get("mailboxIds", {}), self._mailboxes, self._limits
             )
         if patched["keywords"] != current["keywords"]:
             keywords = checked_keywords(patched["keywords"])
-        self._writer.update_email(object_id, mailbox_ids=mailbox_ids, keywords=keywords)
-        self._rows.pop(object_id, None)  # a creation id can name the same Email again
-        return None
-
-    def destroy(self, object_id: str) -> None:
-        self._row(object_id)
-        self._writer.destroy_email(object_id)
-
-    def order_destroys(self, ids: list[str]) -> Iterable[str]:
-        return ids
-
-    def _row(self, email_id: str) -> EmailRow:
-        row = self._rows.get(email_id) or self._writer.emails([email_id]).get(email_id)
-        if row is None:
-            raise SetError("notFound")
-        return row
+        return Filing(mailbox_ids, keywords)
 
     def _check_unchanged(self, email_id: str, given: dict[str, Any]) -> None:
         """What cannot change may be given as it is (RFC 8620 §5.3)."""

@@ -1,11 +1,11 @@
 """Identity/set (RFC 8621 §6.3)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mailhive.jmap.context import Account, Context
 from mailhive.jmap.errors import SetError
-from mailhive.jmap.standard.set import SetCall
+from mailhive.jmap.standard.set import SetCall, Setter
 from mailhive.jmap.standard.validate import validate_create, validate_update
 from mailhive.jmap.types.identity.get import fetch, may_delete
 from mailhive.jmap.types.identity.properties import PROPERTIES, STORED
@@ -30,7 +30,7 @@ async def prepare(
     return refused
 
 
-class IdentitySetter:
+class IdentitySetter(Setter):
     """Changes identities one at a time."""
 
     def __init__(self, call: SetCall) -> None:
@@ -57,9 +57,6 @@ class IdentitySetter:
         if not self._view(object_id)["mayDelete"]:
             raise SetError("forbidden", "The identity of the primary address stays")
         self._writer.destroy_record("Identity", object_id)
-
-    def order_destroys(self, ids: list[str]) -> Iterable[str]:
-        return ids
 
     def _view(self, identity_id: str) -> dict[str, Any]:
         found = fetch(self._writer, self._call.account, [identity_id], tuple(PROPERTIES))

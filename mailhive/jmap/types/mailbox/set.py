@@ -8,19 +8,19 @@ from mailhive.jmap.arguments import Argument
 from mailhive.jmap.checks import is_boolean
 from mailhive.jmap.errors import SetError, invalid_properties
 from mailhive.jmap.standard.creation_ids import resolve_object, resolve_patch
-from mailhive.jmap.standard.set import SetCall
+from mailhive.jmap.standard.set import SetCall, Setter
 from mailhive.jmap.standard.validate import validate_create, validate_update
 from mailhive.jmap.types.mailbox.get import fetch
 from mailhive.jmap.types.mailbox.properties import COUNTS, PROPERTIES, rights, stored
 from mailhive.jmap.types.mailbox.tree import MailboxTree
-from mailhive.model.email import EmailQuery, FilterCondition
+from mailhive.model.email import EmailQuery, Filing, FilterCondition
 
 __all__ = ["EXTRA", "MailboxSetter"]
 
 EXTRA = {"onDestroyRemoveEmails": Argument(is_boolean, False)}
 
 
-class MailboxSetter:
+class MailboxSetter(Setter):
     """Changes mailboxes one at a time.
 
     Names and roles must be unique at the end of the call, not in between (RFC
@@ -81,12 +81,12 @@ class MailboxSetter:
         # RFC 8621 §2.5: Emails in no other Mailbox are destroyed.
         in_mailbox = EmailQuery(FilterCondition((("inMailbox", mailbox_id),)))
         ids = self._writer.query_emails(in_mailbox).ids
-        for email in self._writer.emails(ids).values():
-            others = tuple(m for m in email.mailbox_ids if m != mailbox_id)
-            if others:
-                self._writer.update_email(email.id, mailbox_ids=others)
-            else:
-                self._writer.destroy_email(email.id)
+        kept: dict[str, Filing] = {}
+        for email, filing in self._writer.filings(ids).items():
+            if others := tuple(m for m in filing.mailbox_ids if m != mailbox_id):
+                kept[email] = Filing(others, filing.keywords)
+        self._writer.update_emails(kept)
+        self._writer.destroy_emails([email for email in ids if email not in kept])
 
     def _is_final_state_valid(self) -> bool:
         """Would every single change of the call succeed, and fit with the others?"""

@@ -1,7 +1,6 @@
 """PushSubscription/set (RFC 8620 §7.2.2)."""
 
 import hmac
-from collections.abc import Iterable
 from typing import Any
 
 from attrs import evolve, frozen
@@ -9,7 +8,7 @@ from attrs import evolve, frozen
 from mailhive.errors import OverQuota, RateLimited
 from mailhive.jmap.context import Context
 from mailhive.jmap.errors import SetError, invalid_properties
-from mailhive.jmap.standard.set import SET_ARGUMENTS, checked_changes, make_changes
+from mailhive.jmap.standard.set import SET_ARGUMENTS, Setter, checked_changes, make_changes
 from mailhive.jmap.standard.validate import validate_create, validate_update
 from mailhive.jmap.types.push_subscription.properties import PROPERTIES, parse_keys, view
 from mailhive.model.utcdate import format_utc_date, parse_utc_date
@@ -41,7 +40,7 @@ async def set_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 @frozen
-class _Setter:
+class _Setter(Setter):
     """Changes subscriptions one at a time."""
 
     _editor: Any  # IPushEditor
@@ -87,9 +86,6 @@ class _Setter:
     def destroy(self, object_id: str) -> None:
         self._found(object_id)
         self._editor.destroy(object_id)
-
-    def order_destroys(self, ids: list[str]) -> Iterable[str]:
-        return ids
 
     def _found(self, object_id: str) -> PushSubscription:
         found: PushSubscription | None = self._editor.subscriptions().get(object_id)

@@ -1,6 +1,6 @@
 """Messages between an EmailSubmission/set and the outbox."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve, frozen
@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from mailhive.jmap.context import Account, Context
 from mailhive.jmap.errors import SetError, invalid_properties
 from mailhive.jmap.standard.creation_ids import resolve_object
-from mailhive.jmap.standard.set import SetCall
+from mailhive.jmap.standard.set import SetCall, Setter
 from mailhive.jmap.standard.validate import validate_create, validate_update
 from mailhive.jmap.types.email.store_message import stored
 from mailhive.jmap.types.email.view import view_of
@@ -179,7 +179,7 @@ class Sending:
         return await stored(context, sent)
 
 
-class _Setter:
+class _Setter(Setter):
     """Changes EmailSubmissions one at a time."""
 
     def __init__(self, call: SetCall, sending: Sending) -> None:
@@ -209,9 +209,6 @@ class _Setter:
     def destroy(self, object_id: str) -> None:
         self._sending.emails[object_id] = self._view(object_id)["emailId"]
         self._writer.destroy_record(SUBMISSION, object_id)
-
-    def order_destroys(self, ids: list[str]) -> Iterable[str]:
-        return ids
 
     def _cancel(self, current: dict[str, Any], status: str) -> dict[str, Any]:
         """Cancel a submission; what else of it changes."""

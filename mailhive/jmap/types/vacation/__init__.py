@@ -1,6 +1,5 @@
 """VacationResponse (RFC 8621 §8): the one object that says what is answered in absence."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from mailhive.jmap.capabilities import Capability
@@ -9,7 +8,7 @@ from mailhive.jmap.context import Account
 from mailhive.jmap.errors import SetError
 from mailhive.jmap.registry import DataType, Property
 from mailhive.jmap.standard.get import get_method
-from mailhive.jmap.standard.set import SetCall, set_method
+from mailhive.jmap.standard.set import SetCall, Setter, set_method
 from mailhive.jmap.standard.validate import defaults_of, validate_update
 from mailhive.mail.vacation import SINGLETON, VACATION
 
@@ -42,7 +41,7 @@ def _fetch(
     return {SINGLETON: {name: whole[name] for name in properties}}
 
 
-class _Setter:
+class _Setter(Setter):
     """Updates the singleton, whose record is made by the first change."""
 
     def __init__(self, call: SetCall) -> None:
@@ -70,9 +69,6 @@ class _Setter:
     def destroy(self, object_id: str) -> None:
         _check_id(object_id)
         raise SetError("singleton", "The VacationResponse can be disabled, not destroyed")
-
-    def order_destroys(self, ids: list[str]) -> Iterable[str]:
-        return ids
 
 
 def _check_id(object_id: str) -> None:
