@@ -5,7 +5,6 @@ from base64 import b64decode
 from typing import Any
 
 from attrs import Attribute, field, frozen
-from twisted.internet.defer import Deferred, ensureDeferred
 from zope.interface import implementer
 
 from mailhive.auth.errors import AuthenticationFailed
@@ -61,10 +60,7 @@ class BasicStrategy:
         self.challenge = f'Basic realm="{realm}", charset="UTF-8"'  # RFC 7617 §2.1
         self._passwords = passwords
 
-    def authenticate(self, headers: Any, peer: str) -> Deferred[Principal | None]:
-        return ensureDeferred(self._authenticate(headers, peer))
-
-    async def _authenticate(self, headers: Any, peer: str) -> Principal | None:
+    async def authenticate(self, headers: Any, peer: str) -> Principal | None:
         field = headers.get("Authorization")
         scheme, _, credentials = (field or "").strip(" \t").partition(" ")
         if scheme.lower() != "basic":  # RFC 9110 §11.1: case-insensitive

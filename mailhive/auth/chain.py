@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
 from mailhive.auth.errors import AuthenticationFailed, NoAccount, TooManyAttempts, Unauthorized
@@ -22,8 +21,8 @@ class Chain:
     def __init__(self, strategies: Sequence[Any]):
         self._strategies = tuple(strategies)
 
-    def authenticate(self, headers: Any, peer: str) -> Deferred[Grant]:
-        """Fire with the `Grant` of whose credentials are in `headers`.
+    async def authenticate(self, headers: Any, peer: str) -> Grant:
+        """The `Grant` of whose credentials are in `headers`.
 
         When no strategy yields a user, what the first of them said that could
         not decide: `TooManyAttempts` after too many wrong ones, `TemporaryFailure`
@@ -31,9 +30,6 @@ class Chain:
         no credentials or wrong ones.  `headers` and `peer` are those of
         `IAuthenticationStrategy.authenticate`.
         """
-        return ensureDeferred(self._authenticate(headers, peer))
-
-    async def _authenticate(self, headers: Any, peer: str) -> Grant:
         undecided: MailhiveError | None = None
         challenges: list[str | None] = []
         reasons: list[str] = []

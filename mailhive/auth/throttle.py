@@ -17,7 +17,7 @@ forgotten first.
 """
 
 import os
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
@@ -42,7 +42,7 @@ _Key = tuple[str, ...]
 class _Record:
     failures: int = 0
     last: float = 0.0
-    pending: Counter[bytes] = field(factory=Counter)
+    pending: dict[bytes, int] = field(factory=dict)  # how often which attempt is being checked
 
 
 class Throttle:
@@ -62,27 +62,29 @@ class Throttle:
 
         Without a login, as of a token, its network alone counts.
         """
-        digest = blake2b(key=self._secret, digest_size=16)
         login = login or ""
-        digest.update(f"{len(login)} {login}{password}".encode("utf-8", "surrogatepass"))
+        text = f"{len(login)} {login}{password}".encode("utf-8", "surrogatepass")
+        guess = blake2b(text, key=self._secret, digest_size=16).digest()
         who = (login.casefold(), network(peer))
-        attempt = Attempt(self, who, self._keys(who), digest.digest())
-        wait = max(self._wait(key, attempt.guess) for key in attempt.keys)
+        keys = self._keys(who)
+        wait = max([self._wait(key, guess) for key in keys])
         if wait > 0:
             raise TooManyAttempts(wait)
-        for key in attempt.keys:
-            self._record(key).pending[attempt.guess] += 1
-        return attempt
+        for key in keys:
+            pending = self._record(key).pending
+            pending[guess] = pending.get(guess, 0) + 1
+        return Attempt(self, who, keys, guess)
 
     def end(self, attempt: "Attempt", right: bool | None) -> None:
         """Count an attempt: was it right, or None if nobody can tell?"""
         news = right is False or (right is True and self._is_news(attempt))
         counted = []
         for key in attempt.keys:
-            record = self._record(key)
-            record.pending[attempt.guess] -= 1
-            if record.pending[attempt.guess] <= 0:
-                del record.pending[attempt.guess]
+            pending = self._record(key).pending
+            others = pending.pop(attempt.guess, 0) - 1
+            if others > 0:
+                pending[attempt.guess] = others
+            else:
                 counted.append(key)
         self._count(attempt.who, attempt.keys, tuple(counted), right)
         if news and right is not None:
@@ -147,8 +149,11 @@ class Throttle:
         return record.last > self._clock() - _FORGET
 
     def _record(self, key: _Key) -> _Record:
-        record = self._records.setdefault(key, _Record())
-        self._records.move_to_end(key)
+        record = self._records.get(key)
+        if record is not None:
+            self._records.move_to_end(key)
+            return record
+        record = self._records[key] = _Record()
         if len(self._records) > self._limit:
             self._records.popitem(last=False)
         return record

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -122,7 +122,7 @@ class InternalDirectory:
             return None
         if self._is_stale(entry, password) and principal.name not in self._rehashing:
             await self._rehash(entry, password)
-        return evolve(principal, credential=entry.credential)
+        return entry.user
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         return self._look(find_name, name)

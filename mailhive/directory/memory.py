@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -76,7 +75,7 @@ class _Configured:
             mailboxes=configured.mailboxes,
             credentials=frozenset(map(credential_of, [secret] if secret else [])),
         )
-        self._entries[name] = Entry(principal, secret)
+        self._entries[name] = Entry(principal, secret, credential_of(secret) if secret else "")
         for address in configured.email:
             self._owners[canonical_address(address) or ""] = name
         for address in (*configured.email, *configured.email_list):
@@ -118,16 +117,16 @@ class MemoryDirectory:
         if entry is None or entry.secret is None:
             nobody = self._verifier.verify_nobody(login, password, self._decoy)
             return nobody.addCallback(lambda _: None)
-        principal = evolve(entry.principal, credential=credential_of(entry.secret))
-        right = self._verifier.verify(principal.name, password, entry.secret)
-        return right.addCallback(lambda right: principal if right else None)
+        user = entry.user
+        right = self._verifier.verify(user.name, password, entry.secret)
+        return right.addCallback(lambda right: user if right else None)
 
     def scram(self, login: str, salt: bytes) -> Deferred[ScramLogin]:
         entry = find_login(self._configured, login)
         if entry is None or entry.secret is None:
             return Deferred.fromCoroutine(self._scram.nobody(salt))
-        name, secret = entry.principal.name, entry.secret
-        found = self._scram.login(name, for_scram(secret), credential_of(secret), salt)
+        secret = for_scram(entry.secret)
+        found = self._scram.login(entry.principal.name, secret, entry.credential, salt)
         return Deferred.fromCoroutine(found)
 
     def principal(self, name: str) -> Deferred[Principal | None]:

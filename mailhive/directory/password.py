@@ -148,8 +148,6 @@ class PasswordVerifier:
         return right
 
     def _hash(self, *parts: str) -> bytes:
-        state = blake2b(key=self._key, digest_size=32)
-        for part in parts:
-            octets = part.encode("utf-8", "surrogatepass")
-            state.update(len(octets).to_bytes(8, "big") + octets)
-        return state.digest()
+        octets = [part.encode("utf-8", "surrogatepass") for part in parts]
+        framed = b"".join([b"%d:%b" % (len(part), part) for part in octets])
+        return blake2b(framed, key=self._key, digest_size=32).digest()

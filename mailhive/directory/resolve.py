@@ -2,9 +2,10 @@
 
 from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mailhive.model.addresses import (
     canonical_address,
@@ -30,6 +31,11 @@ class Entry:
     secret: str | None = None
     credential: str = ""
     scram: str | None = None
+
+    @cached_property
+    def user(self) -> Principal:
+        """The principal as it is once it was authenticated by that secret."""
+        return evolve(self.principal, credential=self.credential)
 
 
 class Holdings(Protocol):

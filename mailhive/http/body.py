@@ -109,6 +109,7 @@ class Body:
     def ended(self) -> None:
         """The last octet has arrived."""
         self.complete = True
+        self._release()
         if self._done is not None:
             self._fire(None)
 
@@ -138,6 +139,9 @@ class Body:
         if self.expects_continue and not self.received and self._sink is not _discard:
             self._flow.send_continue()
         self.expects_continue = False
+        self._release()
+
+    def _release(self) -> None:
         if self._held:
             self._held = False
             self._flow.release()

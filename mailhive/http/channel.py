@@ -70,6 +70,8 @@ class Channel(HTTPChannel):
                 self.timeoutConnection()
                 return
         super().dataReceived(data)
+        if self.requests:
+            cast("Request", self.requests[-1]).begin()
 
     def lineReceived(self, line: bytes) -> None:
         before = len(self.requests)

@@ -1,7 +1,6 @@
 """A request that starts with its headers and whose body is read on demand."""
 
 import re
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -30,9 +29,9 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 class Request(server.Request):
     """A request of a `JmapSite`.
 
-    It is routed when its headers are in if it has a body, and the handler reads
-    `body`; an answer may be written at any moment.  What the answer leaves of
-    the body is read away when that is little, else the connection is closed.
+    It is routed when its headers are in, and whatever of its body came with them; the
+    handler reads `body`, and an answer may be written at any moment.  What the answer
+    leaves of the body is read away when that is little, else the connection is closed.
     """
 
     site: "JmapSite"
@@ -48,7 +47,8 @@ class Request(server.Request):
     has_ticket = False  # which authenticated it
     grant: "Grant | None" = None  # once it is authenticated
     _peer: str | None = None
-    _begun = False
+    _has_head = False
+    _begun = False  # it was routed
     _answered = False
     _unfinished = False  # answered; finishes when the body has passed
 
@@ -81,33 +81,47 @@ class Request(server.Request):
             self.expects_continue = self.request_line.endswith(b"HTTP/1.1")
 
     def gotLength(self, length: int | None) -> None:
-        self.content = BytesIO()  # twisted.web wants one; bodies do not go there
-        self.body = Body(self.channel, length, expects_continue=self.expects_continue)
+        self._has_head = True
         if length != 0:
-            self._begun = True
-            self._begin(*self.request_line.split(b" "))
+            self.body = Body(self.channel, length, expects_continue=self.expects_continue)
 
     def handleContentChunk(self, data: bytes) -> None:
         if self.tap is not None:
             self.tap.received(data)
         self.body.data_received(data)
 
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        if not self._begun:
-            self._begin(command, path, version)
-            return
+    def requestReceived(self, *_: bytes) -> None:
+        """Head and body are in."""
         self.body.ended()
+        self.begin()
         if self._unfinished:
             super().finish()
 
-    def _begin(self, command: bytes, target: bytes, version: bytes) -> None:
-        path, host = origin_form(target)
+    def begin(self) -> None:
+        """Have it answered if it can be, and that was not begun."""
+        if self._begun or not self._has_head or self.is_malformed:
+            return
+        self._begun = True
+        self.method, target, self.clientproto = self.request_line.split(b" ")
+        self.uri, host = origin_form(target)
+        self.path = self.uri.partition(b"?")[0]
         if host is not None:  # it goes before the header field (RFC 9112 §3.2.2)
             self.requestHeaders.setRawHeaders(b"host", [host])
         if self.is_from_proxy:
             given = self.header(b"x-request-id") or ""
             self.id = given if _ID.fullmatch(given) else self.id
-        super().requestReceived(command, path, version)
+        self.process()
+
+    def process(self) -> None:
+        """Of twisted.web, which first does what only routes by a part of the path need."""
+        resource = self.site.resource_at(self)
+        if resource is None:
+            super().process()
+            return
+        try:
+            resource.render(self)
+        except Exception:
+            self.processingFailed(Failure())
 
     def connectionLost(self, reason: Failure) -> None:
         self.gone = True

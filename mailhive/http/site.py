@@ -3,12 +3,15 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from time import time
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
+from twisted.web.http import datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -25,6 +28,7 @@ __all__ = ["FixedReply", "JmapSite"]
 
 _log = Logger(namespace="mailhive.http.requests")
 _request_ids = itertools.count(1)
+_date = lru_cache(2)(datetimeToString)  # of a second
 #: Fields that are lists: a configured value joins the answer's own.
 _JOINED = frozenset({b"cache-control", b"vary"})
 
@@ -142,14 +146,17 @@ class JmapSite(Site):
         _log.info("{listener}: too many connections", listener=self.name, peer=peer)
         return _Refusal()
 
+    def resource_at(self, request: Request) -> IResource | None:
+        """What answers at exactly this path; None if `getResourceFor` has to say."""
+        if request.method == b"OPTIONS" or not knows_version(request.header(b"accept")):
+            return None
+        return self._resources.get(request.path)
+
     def getResourceFor(self, request: Request) -> IResource:
         if request.method == b"OPTIONS":
             return _PREFLIGHT
         if not knows_version(request.header(b"accept")):
             return _UNKNOWN_VERSION
-        resource = self._resources.get(request.path)
-        if resource is not None:
-            return resource
         return self.resource if request.is_decodable() else _UNDECODABLE
 
     def time_allowed(self, octets: int) -> float:
@@ -163,6 +170,7 @@ class JmapSite(Site):
     def add_headers(self, request: Request, headers: Headers) -> None:
         """Complete the headers of an answer to `request`."""
         headers.setRawHeaders(b"Server", [b"mailhive"])
+        headers.setRawHeaders(b"Date", [_date(int(time()))])
         self._cors.add(headers, request.method, request.getHeader(b"origin"))
         self._add_configured(headers)
 

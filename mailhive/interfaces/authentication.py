@@ -14,7 +14,7 @@ class IAuthenticationStrategy(Interface):
     )
 
     def authenticate(headers, peer: str):
-        """Fire with a `Principal`, or None when these headers do not speak to this strategy.
+        """Await a `Principal`, or None when these headers do not speak to this strategy.
 
         `headers` has `get(name) -> str | None` by case-insensitive name, and
         `connected_from`, the address of whoever opened the connection, a proxy

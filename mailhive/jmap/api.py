@@ -7,7 +7,6 @@ a request does happens here.
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field, frozen
@@ -24,7 +23,7 @@ from mailhive.jmap.registry import Followed, Registry
 from mailhive.jmap.session import SessionUrls, session_object, session_state
 from mailhive.jmap.slots import Slots
 from mailhive.mail.blobs import Blob, BlobAccess
-from mailhive.mail.membership import groups_of
+from mailhive.mail.membership import as_of_now, groups_of
 from mailhive.mail.provision import Accounts
 from mailhive.mail.sending_rates import SendingRates
 from mailhive.mime.charset import USUAL, Charsets
@@ -99,17 +98,28 @@ class JmapApi:
         )
 
     async def handle(self, principal: Principal, raw: bytes) -> JmapReply:
-        """Process the text of a Request object; `RequestError` when it is refused as a whole."""
-        return await self.answer(principal, as_request(await self.decode(raw)))
+        """Process the text of a Request object, of a principal whom the directory has just named.
+
+        `RequestError` when it is refused as a whole.
+        """
+        return await self._answer(principal, as_request(await self.decode(raw)), {})
 
     async def decode(self, raw: bytes) -> Any:
         """The value of a JSON text; `RequestError` notJSON."""
         return await self.offload(decode_i_json, raw) if len(raw) > LARGE else decode_i_json(raw)
 
     async def answer(
-        self, principal: Principal, request: Request, head: Mapping[str, Any] = MappingProxyType({})
+        self, principal: Principal, request: Request, head: Mapping[str, Any]
     ) -> JmapReply:
-        """Process a request; `head` has members that its Response object begins with."""
+        """Process a request of a principal who may have logged in some time ago.
+
+        `head` has members that its Response object begins with.
+        """
+        return await self._answer(await as_of_now(self.directory, principal), request, head)
+
+    async def _answer(
+        self, principal: Principal, request: Request, head: Mapping[str, Any]
+    ) -> JmapReply:
         check_request(request, self.registry, self.limits.calls)
         accounts = await self._accounts(principal)
         context = self._context(
@@ -185,8 +195,8 @@ class JmapApi:
         )
 
     async def account_ids(self, principal: Principal) -> list[str]:
-        """The accounts that the principal can reach."""
-        return list(await self._accounts(principal))
+        """The accounts that the principal can reach by now."""
+        return list(await self._accounts(await as_of_now(self.directory, principal)))
 
     async def may_upload(self, principal: Principal, account_id: str) -> None:
         """Return if the principal may upload to the account; else `RequestError` 404 or 403."""
@@ -218,6 +228,7 @@ class JmapApi:
             raise RequestError(None, "There is no such blob", status=404) from None
 
     async def _account(self, principal: Principal, account_id: str) -> Account:
+        principal = await as_of_now(self.directory, principal)
         account = (await self._accounts(principal)).get(account_id)
         if account is None:
             raise RequestError(None, "There is no such account", status=404)
@@ -225,7 +236,7 @@ class JmapApi:
 
     async def _accounts(self, principal: Principal) -> dict[str, Account]:
         """Those that the principal can reach, its own first (RFC 8620 §1.6.2)."""
-        groups = await groups_of(self.directory, principal.name)
+        groups = await groups_of(self.directory, principal)
         reached = [
             Account(
                 account_id,

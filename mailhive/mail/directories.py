@@ -90,6 +90,7 @@ class Directories:
     @routes.setter
     def routes(self, routes: Routes) -> None:
         self._routes = routes
+        self._sources = {name: _Source(routes, name) for name in routes.directories}
         all_of_them = routes.directories.values()
         some = (IAppCredentials, IProvisioning, IScramLogins)
         directlyProvides(self, *(i for i in some if any(map(i.providedBy, all_of_them))))
@@ -98,11 +99,11 @@ class Directories:
 
     def authenticate(self, login: str, password: str) -> Deferred[Principal | None]:
         source = self._of_domain(split(login)[1])
-        return source.ask("authenticate", login, password).addCallback(source.one)
+        return source.ask_for_one("authenticate", login, password)
 
     def principal(self, name: str) -> Deferred[Principal | None]:
         source, there = self._of_name(name)
-        found = source.ask("principal", there).addCallback(source.one)
+        found = source.ask_for_one("principal", there)
         return found.addCallback(lambda one: one if one and _same(one.name, name) else None)
 
     def recipients(self, address: str) -> Deferred[tuple[Principal, ...]]:
@@ -120,7 +121,7 @@ class Directories:
         source = self._of_domain(split(login)[1])
         if not IAppCredentials.providedBy(source.directory):
             return succeed(None)
-        return source.ask("app_password", login, password, service).addCallback(source.one)
+        return source.ask_for_one("app_password", login, password, service)
 
     def token(self, token_id: str, service: str) -> Deferred[Principal | None]:
         return Deferred.fromCoroutine(self._token(token_id, service))
@@ -144,7 +145,7 @@ class Directories:
         source, there = self._of_name(name)
         if not IProvisioning.providedBy(source.directory):
             return succeed(None)
-        return source.ask("provision", there).addCallback(source.one)
+        return source.ask_for_one("provision", there)
 
     # IScramLogins
 
@@ -186,14 +187,14 @@ class Directories:
         return source.ask("removed", there)
 
     def _of_domain(self, domain: str) -> "_Source":
-        return _Source(self.routes, self.routes.of_domain(domain))
+        return self._sources[self._routes.of_domain(domain)]
 
     def _of_name(self, name: str) -> "tuple[_Source, str]":
-        owner, there = self.routes.there(name)
-        return _Source(self.routes, owner), there
+        owner, there = self._routes.there(name)
+        return self._sources[owner], there
 
     def _providing(self, interface: Any) -> "list[_Source]":
-        sources = (_Source(self.routes, name) for name in self.routes.directories)
+        sources = self._sources.values()
         return [source for source in sources if interface.providedBy(source.directory)]
 
 
@@ -214,6 +215,13 @@ class _Source:
 
     def ask(self, method: str, *args: Any) -> Deferred[Any]:
         return maybeDeferred(getattr(self.directory, method), *args)
+
+    def ask_for_one(self, method: str, *args: Any) -> Deferred[Principal | None]:
+        """Ask for a principal, and have it as it is called here."""
+        found = self.ask(method, *args)
+        if len(self.routes.directories) == 1:  # where all names are the same
+            return found
+        return found.addCallback(self.one)
 
     def one(self, principal: Principal | None) -> Principal | None:
         """A principal of the directory as it is called here."""

@@ -158,7 +158,7 @@ class Courier:
 
     async def _listen(self, entry: Entry, principal: Principal) -> None:
         """Hear of the accounts that the user can reach now, and of the types wanted now."""
-        owners = (principal, *await groups_of(self._depot.directory, principal.name))
+        owners = (principal, *await groups_of(self._depot.directory, principal))
         found = [await self._depot.accounts.find(owner) for owner in owners]
         account_ids = frozenset(account_id for account_id in found if account_id is not None)
         wanted = account_ids, entry.subscription.types

@@ -26,6 +26,7 @@ from mailhive.jmap.session import SessionUrls
 from mailhive.jmap.types.submission.records import Submissions
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.delivery import LocalDelivery
+from mailhive.mail.membership import as_of_now
 from mailhive.mail.provision import Accounts
 from mailhive.mail.reports import ReportReader
 from mailhive.mail.sending_rates import SendingRates
@@ -165,13 +166,15 @@ class LocalUser:
 
     async def session(self) -> dict[str, Any]:
         """The Session object."""
-        session: dict[str, Any] = json.loads(await self.api.session(self.principal, URLS))
+        principal = await as_of_now(self.api.directory, self.principal)
+        session: dict[str, Any] = json.loads(await self.api.session(principal, URLS))
         return session
 
     async def request(self, *calls: Any, **extra: Any) -> dict[str, Any]:
         """Send method calls as they are, using all capabilities; the Response object."""
         body = {"using": [*self.api.registry.capabilities], "methodCalls": calls, **extra}
-        reply = await self.api.handle(self.principal, json.dumps(body).encode())
+        principal = await as_of_now(self.api.directory, self.principal)
+        reply = await self.api.handle(principal, json.dumps(body).encode())
         response: dict[str, Any] = json.loads(reply.body)
         return response
 

@@ -5,6 +5,7 @@ from twisted.internet.defer import Deferred
 
 from mailhive.http.body import HIGH_WATER
 from mailhive.http.channel import LINGER
+from mailhive.jmap.limits import Limits
 
 JSON = {"Content_Type": "application/json"}
 
@@ -58,18 +59,40 @@ def test_an_answer_before_a_large_body_ends_the_connection(wire, tools, clock):
 
 def test_data_behind_a_refused_body_is_no_request(wire, tools):
     wire.send(
-        tools.request("POST", "/nowhere", b"x" * (HIGH_WATER + 1)) + tools.request("GET", "/other")
+        tools.request("POST", "/nowhere", length=HIGH_WATER + 1),
+        b"x" * (HIGH_WATER + 1) + tools.request("GET", "/other"),
     )
     assert wire.take()[0] == 404
     assert wire.received == b""
 
 
-def test_a_chunked_body_that_ends_where_it_is_refused(wire, tools):
+@pytest.mark.parametrize(
+    ("body", "framing"),
+    [
+        (b"1\r\na\r\n0\r\n\r\n", {"Transfer_Encoding": "chunked"}),
+        (b"x" * (HIGH_WATER + 1), {}),
+    ],
+)
+def test_a_body_that_came_with_its_head_is_no_reason_to_close(wire, tools, body, framing):
     wire.send(
-        tools.request("POST", "/nowhere", b"1\r\na\r\n0\r\n\r\n", Transfer_Encoding="chunked")
-        + tools.request("GET", "/other")
+        tools.request("POST", "/nowhere", body, **framing) + tools.request("GET", "/nowhere"),
+        tools.request("GET", "/nowhere"),
     )
-    assert wire.take()[:1] == (404,)
+    for _ in range(3):
+        status, headers, _ = wire.take()
+        assert status == 404
+        assert "connection" not in headers
+    assert not wire.paused
+
+
+def test_a_chunked_body_that_ends_where_it_is_refused(clock, tools):
+    wire = tools.wire(tools.make_server(clock, Limits(request_size=1)))
+    wire.send(
+        tools.request("POST", "/jmap/api", Transfer_Encoding="chunked", **JSON),
+        b"2\r\n[]\r\n0\r\n\r\n" + tools.request("GET", "/other"),
+    )
+    status, headers, _ = wire.take()
+    assert (status, headers["connection"]) == (400, "close")
     assert wire.received == b""
 
 
