@@ -20,7 +20,7 @@ from mailhive.jmap.errors import RequestError
 from mailhive.jmap.kept import Kept
 from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Followed, Registry
-from mailhive.jmap.session import SessionUrls, session_object, session_state
+from mailhive.jmap.session import Reach, SessionUrls, session_object, session_state
 from mailhive.jmap.slots import Slots
 from mailhive.mail.blobs import Blob, BlobAccess
 from mailhive.mail.membership import as_of_now, groups_of
@@ -78,7 +78,7 @@ class JmapApi:
     elsewhere: Elsewhere | None = None
     request_slots: Slots = field(init=False)
     upload_slots: Slots = field(init=False)
-    _session_state: Callable[..., str] = field(init=False)
+    _reach_of: Callable[..., Reach] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.request_slots = Slots(self.limits.concurrent_requests, "maxConcurrentRequests")
@@ -86,16 +86,7 @@ class JmapApi:
         if self.elsewhere is not None:
             self.elsewhere.peers.serve("jmap.call", self._call_for)
         # The same until the configuration changes, or what the principal can reach.
-        self._session_state = lru_cache(1024)(
-            lambda principal, accounts: session_state(
-                principal,
-                {a.id: a for a in accounts},
-                self.registry,
-                self.limits,
-                self.revision,
-                self.push.application_server_key,
-            )
-        )
+        self._reach_of = lru_cache(1024)(self._make_reach)
 
     async def handle(self, principal: Principal, raw: bytes) -> JmapReply:
         """Process the text of a Request object, of a principal whom the directory has just named.
@@ -121,17 +112,17 @@ class JmapApi:
         self, principal: Principal, request: Request, head: Mapping[str, Any]
     ) -> JmapReply:
         check_request(request, self.registry, self.limits.calls)
-        accounts = await self._accounts(principal)
+        reach = await self._reach(principal)
         context = self._context(
             principal,
-            accounts,
+            reach.accounts,
             frozenset(request.using),
             dict(request.created_ids or {}),
             self.elsewhere,
         )
         with self.blobs.blob_store.hold():  # methods refer to blobs
             response = await process(request, self.registry, context, self.on_failure)
-        response.session_state = self._session_state(principal, tuple(accounts.values()))
+        response.session_state = reach.session_state
         return JmapReply(response.encode(head), tuple(call[0] for call in request.method_calls))
 
     def _context(
@@ -181,11 +172,11 @@ class JmapApi:
 
     async def session(self, principal: Principal, urls: SessionUrls) -> bytes:
         """The JSON text of the principal's Session object."""
-        accounts = await self._accounts(principal)
+        reach = await self._reach(principal)
         return encode_json(
             session_object(
                 principal,
-                accounts,
+                reach.accounts,
                 self.registry,
                 self.limits,
                 urls,
@@ -196,7 +187,8 @@ class JmapApi:
 
     async def account_ids(self, principal: Principal) -> list[str]:
         """The accounts that the principal can reach by now."""
-        return list(await self._accounts(await as_of_now(self.directory, principal)))
+        reach = await self._reach(await as_of_now(self.directory, principal))
+        return list(reach.accounts)
 
     async def may_upload(self, principal: Principal, account_id: str) -> None:
         """Return if the principal may upload to the account; else `RequestError` 404 or 403."""
@@ -228,17 +220,28 @@ class JmapApi:
             raise RequestError(None, "There is no such blob", status=404) from None
 
     async def _account(self, principal: Principal, account_id: str) -> Account:
-        principal = await as_of_now(self.directory, principal)
-        account = (await self._accounts(principal)).get(account_id)
+        reach = await self._reach(await as_of_now(self.directory, principal))
+        account = reach.accounts.get(account_id)
         if account is None:
             raise RequestError(None, "There is no such account", status=404)
         return account
 
-    async def _accounts(self, principal: Principal) -> dict[str, Account]:
-        """Those that the principal can reach, its own first (RFC 8620 §1.6.2)."""
-        groups = await groups_of(self.directory, principal)
-        reached = [
-            Account(
+    async def _reach(self, principal: Principal) -> Reach:
+        """What a principal of whom the directory has just told can reach."""
+        owners = (principal, *await groups_of(self.directory, principal))
+        found = [(await self._account_of(owner), owner) for owner in owners]
+        reached = tuple([pair for pair in found if pair[0] is not None])
+        if not reached:  # only without provisioning
+            why = "You have no account on this server, and none is made for you."
+            raise RequestError(None, why, status=403)
+        return self._reach_of(principal, reached)
+
+    def _make_reach(
+        self, principal: Principal, reached: tuple[tuple[str, Principal], ...]
+    ) -> Reach:
+        """The accounts, with who owns them, as the principal sees them."""
+        accounts = {
+            account_id: Account(
                 account_id,
                 owner.name,
                 owner,
@@ -246,13 +249,17 @@ class JmapApi:
                 is_personal=owner is principal,
                 is_read_only=owner is not principal and owner.members_may == "read",
             )
-            for owner in (principal, *groups)
-            if (account_id := await self._account_of(owner)) is not None
-        ]
-        if not reached:  # only without provisioning
-            why = "You have no account on this server, and none is made for you."
-            raise RequestError(None, why, status=403)
-        return {account.id: account for account in reached}
+            for account_id, owner in reached
+        }
+        state = session_state(
+            principal,
+            accounts,
+            self.registry,
+            self.limits,
+            self.revision,
+            self.push.application_server_key,
+        )
+        return Reach(accounts, state)
 
     async def _account_of(self, owner: Principal) -> str | None:
         if self.provisioning:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from attrs import define
+
 from mailhive.errors import (
     AccountNotFound,
     CannotCalculateChanges,
@@ -48,16 +50,31 @@ async def process(
     exception)` and the client is told `serverFail`.
     """
     response = Response(created_ids=None if request.created_ids is None else context.created_ids)
-    responses = response.method_responses
     # What references bring in may be as large as what the client could have sent.
     budget = Budget(context.limits.request_size, "What result references bring in")
+    processing = _Processing(registry, context, on_failure, response.method_responses, budget)
+    for name, arguments, call_id in request.method_calls:
+        await processing.answer(name, arguments, call_id, asked=True)
+    return response
 
-    async def answer(name: str, arguments: dict[str, Any], call_id: str, asked: bool) -> None:
+
+@define
+class _Processing:
+    """The calls of one request; `responses` grows."""
+
+    registry: Registry
+    context: Context
+    on_failure: Callable[[str, Exception], None]
+    responses: list[Invocation]
+    budget: Budget
+
+    async def answer(
+        self, name: str, arguments: dict[str, Any], call_id: str, *, asked: bool
+    ) -> None:
+        """Make a call that the client has asked for, or one of our own, and those that follow."""
         result: dict[str, Any] | Followed
         try:
-            result = await _call(
-                name, arguments, registry, context, responses if asked else None, budget
-            )
+            result = await self._call(name, arguments, asked)
         except MethodError as error:
             name, result = "error", error.json()
         except AccountNotFound:  # removed while the request was under way
@@ -67,44 +84,34 @@ async def process(
         except UnsupportedFilter as error:
             name, result = "error", {"type": "unsupportedFilter", "description": str(error)}
         except TemporaryFailure as error:
-            on_failure(name, error)
+            self.on_failure(name, error)
             name, result = "error", {"type": "serverUnavailable"}
         except Exception as error:
-            on_failure(name, error)
+            self.on_failure(name, error)
             name, result = "error", {"type": "serverFail", "description": "Internal error"}
         if isinstance(result, Followed):
-            responses.append((name, result.response, call_id))
+            self.responses.append((name, result.response, call_id))
             for implicit, its_arguments in result.calls:
-                await answer(implicit, its_arguments, call_id, False)
+                await self.answer(implicit, its_arguments, call_id, asked=False)
         else:
-            responses.append((name, result, call_id))
+            self.responses.append((name, result, call_id))
 
-    for name, arguments, call_id in request.method_calls:
-        await answer(name, arguments, call_id, True)
-    return response
-
-
-async def _call(
-    name: str,
-    arguments: dict[str, Any],
-    registry: Registry,
-    context: Context,
-    previous: list[Invocation] | None,
-    budget: Budget,
-) -> dict[str, Any] | Followed:
-    """Make one call; `previous` are the responses it may refer to, None if it is our own."""
-    capability, method = registry.methods.get(name, (None, None))
-    if method is None or capability is None:
-        raise MethodError("unknownMethod")
-    if previous is not None:
-        # A method exists for those who use its capability (RFC 8620 §3.3).
-        if capability.uri not in context.using:
+    async def _call(
+        self, name: str, arguments: dict[str, Any], asked: bool
+    ) -> dict[str, Any] | Followed:
+        capability, method = self.registry.methods.get(name, (None, None))
+        if method is None or capability is None:
             raise MethodError("unknownMethod")
-        arguments = resolve_references(arguments, previous, budget)
-    if context.elsewhere is not None:
-        worker = context.elsewhere.place(name, arguments, context.accounts)
-        if worker is not None:
-            result: dict[str, Any] | Followed
-            result = await context.elsewhere.call(worker, context, name, arguments)
-            return result
-    return await method(context, arguments)
+        if asked:
+            # A method exists for those who use its capability (RFC 8620 §3.3).
+            if capability.uri not in self.context.using:
+                raise MethodError("unknownMethod")
+            arguments = resolve_references(arguments, self.responses, self.budget)
+        elsewhere = self.context.elsewhere
+        if elsewhere is not None:
+            worker = elsewhere.place(name, arguments, self.context.accounts)
+            if worker is not None:
+                result: dict[str, Any] | Followed
+                result = await elsewhere.call(worker, self.context, name, arguments)
+                return result
+        return await method(self.context, arguments)

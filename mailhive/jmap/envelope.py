@@ -118,7 +118,7 @@ def as_request(value: Any) -> Request:
     if not isinstance(value, dict):
         raise _not_request("it is not an object")
     using = value.get("using")
-    if not isinstance(using, list) or not all(isinstance(u, str) for u in using):
+    if not isinstance(using, list) or not all(isinstance(uri, str) for uri in using):
         raise _not_request("`using` is not an array of strings")
     calls = value.get("methodCalls")
     if not isinstance(calls, list):
@@ -130,7 +130,7 @@ def as_request(value: Any) -> Request:
         raise _not_request("`createdIds` is not a map of Id to Id")
     return Request(
         tuple(using),
-        tuple(_check_invocation(i, call) for i, call in enumerate(calls)),
+        tuple([_check_invocation(i, call) for i, call in enumerate(calls)]),
         created_ids,
     )
 

@@ -13,7 +13,7 @@ from mailhive.jmap.limits import Limits
 from mailhive.jmap.registry import Registry
 from mailhive.model.principal import Principal
 
-__all__ = ["SessionUrls", "session_object", "session_state"]
+__all__ = ["Reach", "SessionUrls", "session_object", "session_state"]
 
 _CORE = "urn:ietf:params:jmap:core"
 
@@ -29,6 +29,14 @@ class SessionUrls:
     websocket: str | None = None  # None: not offered
     ticket: str | None = None
     ticket_life: int = 0  # seconds
+
+
+@frozen
+class Reach:
+    """What a principal can reach: its accounts, its own first (RFC 8620 §1.6.2), and the state."""
+
+    accounts: Mapping[str, Account]
+    session_state: str
 
 
 def session_object(

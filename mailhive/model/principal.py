@@ -5,7 +5,7 @@ from attrs import field, frozen
 __all__ = ["Principal"]
 
 
-@frozen
+@frozen(cache_hash=True)
 class Principal:
     """A person, group or list of a directory.
 

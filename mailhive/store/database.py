@@ -166,6 +166,11 @@ class Database:
         assert self._inline is not None
         return self._run_reader(self._inline, True, fn, args)
 
+    def look(self, sql: str, *parameters: Any) -> Any:
+        """The one value of one statement, which an index answers, at once."""
+        assert self._inline is not None
+        return self._inline.value(sql, parameters)
+
     def read(self, fn: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Fire with `fn(reader, *args)`."""
         if not self._open:

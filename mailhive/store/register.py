@@ -79,7 +79,7 @@ class Register:
         return self._database.write(_run, sql, account_id)
 
     def _look(self, sql: str, key: str) -> str | None:
-        found: str | None = self._database.read_inline(Connection.value, sql, (key,))
+        found: str | None = self._database.look(sql, key)
         return found
 
     # Sessions

@@ -107,6 +107,7 @@ class SqliteMailStore(Service):
         )
         self._register = Register(data_dir / "server.sqlite", self._threads)
         self._accounts: OrderedDict[str, Account] = OrderedDict()  # least recently used first
+        self._ids: dict[str, str] = {}  # of names that were asked for
         self._closing: set[Deferred[None]] = set()
         self._observers: list[Callable[[StateChange], None]] = []
         self._lock: int | None = None
@@ -141,7 +142,10 @@ class SqliteMailStore(Service):
     # IMailStore
 
     def account(self, name: str) -> Deferred[str | None]:
-        return self._at_once(self._register.id_of, name)
+        known = self._ids.get(name)
+        if known in self._accounts:  # else it may have been deleted
+            return succeed(known)
+        return self._at_once(self._look_up, name)
 
     def create_account(self, name: str) -> Deferred[str]:
         found = self._at_once(self._register.id_of, name)
@@ -176,6 +180,14 @@ class SqliteMailStore(Service):
         return Deferred.fromCoroutine(self._close())
 
     # Accounts
+
+    def _look_up(self, name: str) -> str | None:
+        account_id = self._register.id_of(name)
+        if account_id is not None:
+            if len(self._ids) > 2 * self._limit:  # most are not open
+                self._ids.clear()
+            self._ids[name] = account_id
+        return account_id
 
     def _account(self, account_id: str) -> Account:
         account = self._accounts.get(account_id)

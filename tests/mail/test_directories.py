@@ -140,9 +140,7 @@ async def test_names_are_each_one_s_own(directories):
     assert bob.emails == ("bob@partner.example",)
     assert await directories.principal("carol@partners") is None
     assert await directories.principal("bob@partner.example@partners") is None
-    assert [g.name for g in await groups_of(directories, "bob@partner.example")] == [
-        "staff@partners"
-    ]
+    assert [g.name for g in await groups_of(directories, bob)] == ["staff@partners"]
 
 
 @pytest.mark.parametrize(

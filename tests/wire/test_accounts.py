@@ -1,6 +1,7 @@
 """Accounts that come and go while the daemon runs."""
 
 import base64
+import http.client
 import json
 import smtplib
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from mailhive.directory.internal import InternalSettings, edit
+from mailhive.model.principal import Principal
 from mailhive.testing.process import DaemonProcess
 
 MESSAGE = b"From: a@elsewhere.example\r\nTo: eve@x.example\r\nSubject: Hello\r\n\r\nHello\r\n"
@@ -125,3 +128,69 @@ def test_groups(server: DaemonProcess) -> None:
     run(server, "set", "eve", "--no-member-of")
     names = {a["name"] for a in ask(server, "eve", "first")[1]["accounts"].values()}
     assert names == {"eve"}
+
+
+class Kept:
+    """A connection that stays open."""
+
+    def __init__(self, server: DaemonProcess) -> None:
+        self._connection = http.client.HTTPConnection(server.base_url.removeprefix("http://"))
+        self._connection.connect()
+        self._socket = self._connection.sock
+
+    def close(self) -> None:
+        assert self._connection.sock is self._socket
+        self._connection.close()
+
+    def reached(self, login: str, password: str) -> set[str] | int:
+        """The names of the accounts that somebody reaches, or the status of a refusal."""
+        echo = json.dumps({"using": USING, "methodCalls": [["Core/echo", {}, "0"]]})
+        status, answer = self._ask("POST", "/jmap/api", login, password, echo)
+        found, session = self._ask("GET", "/.well-known/jmap", login, password)
+        assert found == status
+        if status != 200:
+            return status
+        assert answer["sessionState"] == session["state"]
+        return {account["name"] for account in session["accounts"].values()}
+
+    def _ask(
+        self, method: str, path: str, login: str, password: str, body: str | None = None
+    ) -> tuple[int, dict]:
+        pair = base64.b64encode(f"{login}:{password}".encode()).decode()
+        headers = {"Authorization": f"Basic {pair}", "Content-Type": "application/json"}
+        self._connection.request(method, path, body, headers)
+        answer = self._connection.getresponse()
+        return answer.status, json.load(answer)
+
+
+def test_what_another_process_changes_holds_from_the_next_request_on(
+    server: DaemonProcess,
+) -> None:
+    """On a connection that stays open, too."""
+    editor = edit(InternalSettings(), server.data)
+    editor.add(Principal("staff", "group"))
+    editor.add(Principal("eve"), editor.hash_password("first"))
+    kept = Kept(server)
+    for _ in range(2):
+        assert kept.reached("eve", "first") == {"eve"}
+
+    editor.change("eve", member_of=("staff",))
+    assert kept.reached("eve", "first") == {"eve", "staff"}
+    editor.change("eve", member_of=())
+    assert kept.reached("eve", "first") == {"eve"}
+
+    editor.set_secret("eve", editor.hash_password("second"))
+    assert kept.reached("eve", "first") == 401
+    assert kept.reached("eve", "second") == {"eve"}
+
+    editor.change("eve", enabled=False)
+    assert kept.reached("eve", "second") == 401
+    editor.change("eve", enabled=True)
+    assert kept.reached("eve", "second") == {"eve"}
+
+    password = editor.add_app_password("eve", "phone", ("jmap",))
+    assert kept.reached("eve", password) == {"eve"}
+    editor.remove_credential("app-password", "eve", "phone")
+    assert kept.reached("eve", password) == 401
+    kept.close()
+    editor.close()
