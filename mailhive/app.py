@@ -25,6 +25,7 @@ from mailhive.config.settings import ListenerSettings, Settings
 from mailhive.daemon import Daemon, ListenerService, Offload, as_service
 from mailhive.errors import TemporaryFailure
 from mailhive.fetch.client import Fetcher
+from mailhive.jmap.answers import Answers
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.elsewhere import Elsewhere
 from mailhive.jmap.kept import Kept
@@ -312,6 +313,7 @@ def _services(
             provisioning=settings.jmap.user_provisioning,
             charsets=charsets,
             kept=Kept(settings.jmap.object_cache),
+            answers=Answers(settings.jmap.answer_cache),
             elsewhere=None if peers is None else Elsewhere(peers, registry),
         ),
         resolver=resolver,

@@ -358,6 +358,13 @@ class JmapSettings:
             "all, which is given again until they change."
         ),
     )
+    answer_cache: Size = field(
+        default=Size(16_000_000),
+        metadata=doc(
+            "Memory of each process for whole answers, which are given again to the same request "
+            "of the same user until something changes in their accounts."
+        ),
+    )
     http: JmapHttp = field(factory=JmapHttp, metadata=doc(""))
     limits: JmapLimits = field(factory=JmapLimits, metadata=doc(""))
     upload: JmapUpload = field(factory=JmapUpload, metadata=doc(""))

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from mailhive.errors import BlobNotFound
+from mailhive.jmap.answers import LARGEST_REQUEST, Answers, JmapReply, Moment
 from mailhive.jmap.context import Account, Context
 from mailhive.jmap.dispatch import check_request, process
 from mailhive.jmap.elsewhere import Elsewhere
@@ -29,18 +30,10 @@ from mailhive.mail.sending_rates import SendingRates
 from mailhive.mime.charset import USUAL, Charsets
 from mailhive.model.principal import Principal
 
-__all__ = ["LARGE", "JmapApi", "JmapReply"]
+__all__ = ["LARGE", "JmapApi"]
 
 #: A request text larger than this is decoded off the reactor thread.
 LARGE = 200_000
-
-
-@frozen
-class JmapReply:
-    """The JSON text of a Response object, and the methods called, for the log."""
-
-    body: bytes
-    methods: tuple[str, ...]
 
 
 @define
@@ -75,6 +68,7 @@ class JmapApi:
     provisioning: bool = True
     charsets: Charsets = USUAL
     kept: Kept = field(factory=lambda: Kept(32_000_000))
+    answers: Answers = field(factory=lambda: Answers(16_000_000))
     elsewhere: Elsewhere | None = None
     request_slots: Slots = field(init=False)
     upload_slots: Slots = field(init=False)
@@ -93,7 +87,24 @@ class JmapApi:
 
         `RequestError` when it is refused as a whole.
         """
-        return await self._answer(principal, as_request(await self.decode(raw)), {})
+        reach = await self._reach(principal)
+        asked = (reach, raw)
+        is_kept = len(raw) <= LARGEST_REQUEST
+        if is_kept and asked in self.answers:
+            known = self.answers.find(asked, await self._moment(reach))
+            if known is not None:
+                return known
+        request = as_request(await self.decode(raw))
+        if not is_kept or not self.registry.goes_by_state(request):
+            return await self._answer(principal, reach, request, {})
+        moment = await self._moment(reach)
+        reply = await self._answer(principal, reach, request, {})
+        if reply.is_complete and await self._moment(reach) == moment:
+            self.answers.add(asked, moment, reply)
+        return reply
+
+    async def _moment(self, reach: Reach) -> Moment:
+        return tuple([await self.store.read(account, _modseq) for account in reach.accounts])
 
     async def decode(self, raw: bytes) -> Any:
         """The value of a JSON text; `RequestError` notJSON."""
@@ -106,13 +117,13 @@ class JmapApi:
 
         `head` has members that its Response object begins with.
         """
-        return await self._answer(await as_of_now(self.directory, principal), request, head)
+        principal = await as_of_now(self.directory, principal)
+        return await self._answer(principal, await self._reach(principal), request, head)
 
     async def _answer(
-        self, principal: Principal, request: Request, head: Mapping[str, Any]
+        self, principal: Principal, reach: Reach, request: Request, head: Mapping[str, Any]
     ) -> JmapReply:
         check_request(request, self.registry, self.limits.calls)
-        reach = await self._reach(principal)
         context = self._context(
             principal,
             reach.accounts,
@@ -123,7 +134,11 @@ class JmapApi:
         with self.blobs.blob_store.hold():  # methods refer to blobs
             response = await process(request, self.registry, context, self.on_failure)
         response.session_state = reach.session_state
-        return JmapReply(response.encode(head), tuple(call[0] for call in request.method_calls))
+        return JmapReply(
+            response.encode(head),
+            tuple([name for name, _, _ in request.method_calls]),
+            is_complete=all(name != "error" for name, _, _ in response.method_responses),
+        )
 
     def _context(
         self,
@@ -265,6 +280,11 @@ class JmapApi:
         if self.provisioning:
             return await self.accounts.ensure(owner)
         return await self.accounts.find(owner)
+
+
+def _modseq(reader: Any) -> int:
+    modseq: int = reader.modseq
+    return modseq
 
 
 def _add_upload(writer: Any, upload: tuple[str, str, int, float, str], quota: int) -> None:

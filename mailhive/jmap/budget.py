@@ -31,9 +31,14 @@ class Budget:
 
     def spend_on(self, value: Any) -> None:
         """Count a whole JSON value."""
-        if type(value) is list and all(type(item) is str for item in value):  # often hundreds
-            self.spend(2 + sum(map(len, value)) + 4 * len(value))
-            return
+        if type(value) is list:
+            try:
+                octets = len("".join(value))
+            except TypeError:  # not all are strings
+                pass
+            else:  # ids above all, of which there may be hundreds
+                self.spend(2 + octets + 4 * len(value))
+                return
         pending = [value]
         while pending:
             item = pending.pop()

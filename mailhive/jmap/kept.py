@@ -95,7 +95,8 @@ class Kept:
                 self._drop(key)
                 kept = None
             if kept is None:
-                kept = self._sets[key] = _Texts(state)
+                kept = self._sets[key] = _Texts(state, weight=len(repr(shape)))
+                self._weight += kept.weight
             elif kept.state > state:
                 return
             before = kept.weight

@@ -98,12 +98,17 @@ def _decoded(value: Any, budget: Budget) -> Any:
 
 
 def _map(items: Sequence[Any], tokens: list[str], index: int, budget: Budget) -> list[Any]:
-    output: list[Any] = []
     budget.spend(len(items) * (1 + len(tokens) - index))
-    if items and all(type(item) is msgspec.Raw for item in items):  # at once: often hundreds
+    # Often these are hundreds of objects of which one property is wanted.
+    if {*map(type, items)} == {msgspec.Raw}:
         items = _decoded(msgspec.Raw(b"[%b]" % b",".join(items)), budget)
-    for item in items:
-        result = _evaluate(item, tokens, index, budget)
+    if index == len(tokens) - 1 and {*map(type, items)} == {dict}:
+        found = [item[tokens[index]] for item in items]
+    else:
+        found = [_evaluate(item, tokens, index, budget) for item in items]
+    output: list[Any] = []
+    for value in found:
+        result = _decoded(value, budget)
         if isinstance(result, (list, tuple)):
             output.extend(result)  # flattened, RFC 8620 §3.7
         else:

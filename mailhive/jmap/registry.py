@@ -17,6 +17,7 @@ from attrs import evolve, field, frozen
 from mailhive.jmap.capabilities import WITHOUT_METHODS, Capability
 from mailhive.jmap.checks import Check, is_any
 from mailhive.jmap.context import Context
+from mailhive.jmap.envelope import Request
 
 __all__ = [
     "REQUIRED",
@@ -71,7 +72,9 @@ class DataType:
 
     `push_only` are types without methods whose states are pushed beside its own.
     Objects that are `kept_once` belong to no account: of several processes, one keeps
-    them and makes all calls.
+    them and makes all calls.  Where a type goes `by_state`, what its get, changes, query
+    and queryChanges answer follows from their arguments, who asks and what the mail store
+    has of the account, so that it can be given again while nothing has changed there.
     """
 
     name: str
@@ -80,6 +83,7 @@ class DataType:
     methods: Mapping[str, Method] = field(factory=dict)
     push_only: tuple[str, ...] = ()
     kept_once: bool = False
+    by_state: bool = False
 
 
 @frozen
@@ -90,12 +94,23 @@ class Registry:
     methods: Mapping[str, tuple[Capability, Method]]
     capabilities: Mapping[str, Capability]
     without_methods: frozenset[str] = WITHOUT_METHODS
+    _by_state: frozenset[str] = field(init=False)
+
+    @_by_state.default
+    def _methods_by_state(self) -> frozenset[str]:
+        verbs = ("get", "changes", "query", "queryChanges")
+        types = [name for name, datatype in self.datatypes.items() if datatype.by_state]
+        return frozenset(f"{name}/{verb}" for name in types for verb in verbs)
 
     @property
     def push_types(self) -> frozenset[str]:
         """The types whose states are pushed (RFC 8620 §7.1)."""
         stateful = {name for name in self.datatypes if f"{name}/changes" in self.methods}
         return frozenset(stateful).union(*(t.push_only for t in self.datatypes.values()))
+
+    def goes_by_state(self, request: Request) -> bool:
+        """Does all that a request asks for go by the state of accounts?"""
+        return all(name in self._by_state for name, _, _ in request.method_calls)
 
     @classmethod
     def of(cls, datatypes: list[DataType]) -> "Registry":

@@ -31,9 +31,12 @@ class SessionUrls:
     ticket_life: int = 0  # seconds
 
 
-@frozen
+@frozen(eq=False)
 class Reach:
-    """What a principal can reach: its accounts, its own first (RFC 8620 §1.6.2), and the state."""
+    """What a principal can reach: its accounts, its own first (RFC 8620 §1.6.2), and the state.
+
+    Who has the same, and sees it the same way, has the same object for a while.
+    """
 
     accounts: Mapping[str, Account]
     session_state: str

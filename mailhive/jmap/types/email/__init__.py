@@ -19,6 +19,7 @@ __all__ = ["DATATYPE"]
 DATATYPE = DataType(
     name="Email",
     capability=MAIL,
+    by_state=True,
     properties=PROPERTIES,
     push_only=("EmailDelivery",),  # RFC 8621 §1.5
     methods={

@@ -1,7 +1,7 @@
 """Email/get (RFC 8621 §4.2)."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from attrs import frozen
@@ -46,8 +46,9 @@ _FEW = 8
 _SMALL = 65_536
 #: Emails that are read at once, before it is looked how large they are.
 _BATCH = 50
-#: Properties that one call may name; each can be another form of the same field.
-_MAX_PROPERTIES = 200
+#: Properties that one call may name, each of which can be another form of the same field,
+#: and characters of them all.
+_MAX_PROPERTIES, _MAX_NAMES = 200, 20_000
 
 
 async def get(context: Context, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def checked_email_properties(
 def body_options(values: Mapping[str, Any]) -> BodyOptions:
     """The body arguments; invalidArguments for a body property that cannot be had."""
     return BodyOptions(
-        _checked(values["bodyProperties"], is_body_property),
+        _checked(tuple(values["bodyProperties"]), is_body_property),
         values["fetchTextBodyValues"],
         values["fetchHTMLBodyValues"],
         values["fetchAllBodyValues"],
@@ -141,9 +142,10 @@ def body_options(values: Mapping[str, Any]) -> BodyOptions:
     )
 
 
-def _checked(names: Sequence[str], exists: Any) -> tuple[str, ...]:
+@lru_cache(256)
+def _checked(names: tuple[str, ...], exists: Callable[[str], bool]) -> tuple[str, ...]:
     unique = tuple(dict.fromkeys(names))
-    if len(unique) > _MAX_PROPERTIES:
+    if len(unique) > _MAX_PROPERTIES or sum(map(len, unique)) > _MAX_NAMES:
         raise MethodError("requestTooLarge", f"At most {_MAX_PROPERTIES} properties can be had")
     for name in unique:
         try:

@@ -100,7 +100,7 @@ class EmailSetter(Setter):
         if unknown:
             raise invalid_properties(unknown, "There is no such property")
         row = self._writer.emails([email_id], summary=True, full=True)[email_id]
-        email = email_object(row, view_of(row), Wanted.of(given), _AS_BY_DEFAULT)
+        email = email_object(row, view_of(row), Wanted.of(tuple(given)), _AS_BY_DEFAULT)
         current = json.decode(encode_json(email))
         # Of bodyValues there is no current value: it depends on how it is asked for.
         wrong = [n for n, v in given.items() if n == "bodyValues" or current[n] != v]

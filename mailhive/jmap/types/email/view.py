@@ -1,6 +1,7 @@
 """Email objects from the rows of the store (RFC 8621 §4.2)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -33,7 +34,8 @@ class Wanted:
     message: tuple[str, ...]
 
     @classmethod
-    def of(cls, properties: Iterable[str]) -> "Wanted":
+    @lru_cache(256)
+    def of(cls, properties: tuple[str, ...]) -> "Wanted":
         found: Wanted = cls(
             tuple((name, METADATA[name]) for name in properties if name in METADATA),
             tuple((name, SUMMARY[name]) for name in properties if name in SUMMARY),

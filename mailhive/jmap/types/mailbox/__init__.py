@@ -30,6 +30,7 @@ def _updated_properties(changes: Changes) -> dict[str, Any]:
 DATATYPE = DataType(
     name="Mailbox",
     capability=MAIL,
+    by_state=True,
     properties=PROPERTIES,
     methods={
         "Mailbox/get": get_method("Mailbox", PROPERTIES, fetch),

@@ -6,4 +6,9 @@ from mailhive.jmap.types.search_snippet.get import get
 
 __all__ = ["DATATYPE"]
 
-DATATYPE = DataType(name="SearchSnippet", capability=MAIL, methods={"SearchSnippet/get": get})
+DATATYPE = DataType(
+    name="SearchSnippet",
+    capability=MAIL,
+    by_state=True,
+    methods={"SearchSnippet/get": get},
+)

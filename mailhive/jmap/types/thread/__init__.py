@@ -34,6 +34,7 @@ def _all_ids(reader: Any, limit: int) -> list[str]:
 DATATYPE = DataType(
     name="Thread",
     capability=MAIL,
+    by_state=True,
     properties=PROPERTIES,
     methods={
         "Thread/get": get_method("Thread", PROPERTIES, _fetch, _all_ids),
