@@ -142,7 +142,7 @@ async def test_a_peer_that_reads_nothing_is_not_read_for_ever(new_server):
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 @pytest_twisted.ensureDeferred
 async def test_a_handshake_that_never_comes_has_an_end(new_server, tls):
-    server = await new_server(tls=tls, command_timeout=1.0)
+    server = await new_server(tls=tls, command_timeout=2.0)
 
     def talk() -> bytes:
         answer = b""
