@@ -34,6 +34,7 @@ from mailhive.jmap.registry import Registry
 from mailhive.jmap.types.submission.expiry import SubmissionExpiry
 from mailhive.jmap.types.submission.records import Submissions
 from mailhive.listeners import make_factory
+from mailhive.mail.analyses import Analyses
 from mailhive.mail.blobs import BlobAccess
 from mailhive.mail.collector import Collector
 from mailhive.mail.delivery import Delivered, LocalDelivery
@@ -237,6 +238,7 @@ def _services(
         observers.append(responder)
     charsets = Charsets(settings.jmap.email.guess_charsets, settings.jmap.email.decode_utf_7)
     postmaster = Postmaster(directory, settings.server.hostname, settings.delivery.postmaster)
+    analyses = Analyses(blobs, offload, charsets)
     local = LocalDelivery(
         directory=directory,
         accounts=accounts,
@@ -246,7 +248,7 @@ def _services(
         rules=Rules.of(settings.delivery),
         postmaster=postmaster,
         observers=tuple(observers),
-        charsets=charsets,
+        analyses=analyses,
     )
     signer = Signer(blobs, offload, reactor, read_keys(settings.dkim))
     reloads.add(lambda changed: signer.prepare(changed.dkim), "dkim")
@@ -286,6 +288,7 @@ def _services(
         hostname=settings.server.hostname,
         limits=limits,
         blobs=blobs,
+        analyses=analyses,
         mail_store=mail_store,
         directory=directory,
         strategies=strategies,
@@ -299,6 +302,7 @@ def _services(
             limits=limits,
             store=mail_store,
             blobs=BlobAccess(blob_store=blobs, mail_store=mail_store, offload=offload),
+            analyses=analyses,
             accounts=accounts,
             directory=directory,
             delivery=delivery,

@@ -16,6 +16,7 @@ from mailhive.auth.users import Users
 from mailhive.config.settings import Settings
 from mailhive.jmap.api import JmapApi
 from mailhive.jmap.limits import Limits
+from mailhive.mail.analyses import Analyses
 from mailhive.mail.sending_rates import SendingRates
 from mailhive.model.networks import Networks
 from mailhive.push.hub import PushHub
@@ -61,6 +62,7 @@ class Services:
     hostname: str
     limits: Limits
     blobs: Any  # IBlobStore
+    analyses: Analyses  # of the messages in it
     mail_store: Any  # IMailStore
     directory: Any  # IDirectory
     strategies: tuple[Any, ...]  # IAuthenticationStrategy, in the order in which they are tried

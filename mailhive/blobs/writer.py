@@ -62,6 +62,16 @@ class FsBlobWriter:
             self.abort()
             raise TemporaryFailure(f"a blob cannot be stored: {error}") from error
 
+    @property
+    def content(self) -> bytes | None:
+        if self._spool is not None or self._broken:
+            return None
+        self._parts = [b"".join(self._parts)]
+        return self._parts[0]
+
+    def blob_id(self) -> str:
+        return id_of(self._hash.digest())
+
     def commit(self) -> Deferred[str]:
         if self._broken:
             return fail(TemporaryFailure("writing this blob has failed"))

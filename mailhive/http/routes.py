@@ -136,10 +136,7 @@ class Routes:
         with self._api.upload_slots.taken_by(principal.name):
             await self._api.may_upload(principal, account_id)
             writer = await self._take_body(request)
-            size = writer.size
-            with self._blobs.hold():
-                blob_id = await writer.commit()
-                body = await self._api.upload(principal, account_id, blob_id, media_type, size)
+            body = await self._api.upload(principal, account_id, writer, media_type)
         return Reply(body, status=201, headers=_API_HEADERS)
 
     async def _take_body(self, request: Request) -> Any:

@@ -14,12 +14,16 @@ class IBlobWriter(Interface):
     """
 
     size = Attribute("Octets written so far (int).")
+    content = Attribute("These octets, if they are few and all in memory; else None.")
 
     def write(data: bytes) -> None:
         """Append `data`.  Never waits for the disk to be durable.
 
         Memory held is bounded: what goes beyond a small buffer is spooled.
         """
+
+    def blob_id() -> str:
+        """The id that the blob of what was written so far has, or would have."""
 
     def commit():
         """Make the blob durable.

@@ -154,7 +154,8 @@ class IMailReader(Interface):
         """Does an Email or record of this account refer to the blob, or an upload by this user?
 
         What nothing but an upload refers to is its uploader's alone, also in an
-        account that several users share (RFC 8620 §6.1).
+        account that several users share (RFC 8620 §6.1).  An upload says that the user
+        has sent these octets; whether they are stored, the blob store knows.
         """
 
     def blob_ids(after: str, until: str, limit: int):

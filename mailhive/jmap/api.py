@@ -54,6 +54,7 @@ class JmapApi:
     limits: Limits
     store: Any  # IMailStore
     blobs: BlobAccess
+    analyses: Any  # mail.analyses.Analyses
     accounts: Accounts
     directory: Any  # IDirectory
     delivery: Any  # IDelivery
@@ -154,6 +155,7 @@ class JmapApi:
             limits=self.limits,
             store=self.store,
             blobs=self.blobs,
+            analyses=self.analyses,
             directory=self.directory,
             delivery=self.delivery,
             outbox=self.outbox,
@@ -212,16 +214,25 @@ class JmapApi:
             raise RequestError(None, "The account is read-only", status=403)
 
     async def upload(
-        self, principal: Principal, account_id: str, blob_id: str, media_type: str, size: int
+        self, principal: Principal, account_id: str, writer: Any, media_type: str
     ) -> bytes:
-        """Make a stored blob an upload of the account; the JSON text of RFC 8620 §6.1.
+        """Make what an `IBlobWriter` has an upload of the account; the JSON text of RFC 8620 §6.1.
 
-        The blob was committed in a hold that lasts until this is done.
+        The principal may upload there, as `may_upload` has it.
         """
-        await self.may_upload(principal, account_id)
-        now = self.now() / 1000
-        upload = (blob_id, media_type, size, now, principal.name)
-        await self.store.write(account_id, _add_upload, upload, self.limits.upload_quota)
+        blob_id, size = writer.blob_id(), writer.size
+        upload = (blob_id, media_type, size, self.now() / 1000, principal.name)
+        is_message = media_type == "message/rfc822" and (
+            self.elsewhere is None or self.elsewhere.is_here(account_id)
+        )
+        # Both wait for the disk side by side (docs/adr/0026-uploads-are-claims.md).
+        with self.blobs.blob_store.hold():
+            stored = self.analyses.store(writer) if is_message else writer.commit()
+            noted = self.store.write(account_id, _add_upload, upload, self.limits.upload_quota)
+            try:
+                await stored
+            finally:
+                await noted  # so that no failure is left over
         return encode_json(
             {"accountId": account_id, "blobId": blob_id, "type": media_type, "size": size}
         )

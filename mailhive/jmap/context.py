@@ -53,6 +53,7 @@ class Context:
     limits: Limits
     store: Any  # IMailStore
     blobs: BlobAccess
+    analyses: Any  # mail.analyses.Analyses
     directory: Any  # IDirectory
     delivery: Any  # IDelivery
     outbox: Any  # IOutbox

@@ -42,6 +42,11 @@ class Elsewhere:
             worker = self.peers.owner(account_id)
         return None if worker == self.peers.index else worker
 
+    def is_here(self, account_id: str) -> bool:
+        """Are the calls made here that change this account?"""
+        here: bool = self.peers.owner(account_id) == self.peers.index
+        return here
+
     async def call(
         self, worker: int, context: Context, name: str, arguments: Mapping[str, Any]
     ) -> dict[str, Any] | Followed:

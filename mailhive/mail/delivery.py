@@ -4,28 +4,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from attrs import evolve, field, frozen
-from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore, ensureDeferred
+from attrs import Factory, evolve, field, frozen
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from mailhive.errors import AccountNotFound, NotFound, TemporaryFailure
 from mailhive.interfaces.delivery import IDelivery
-from mailhive.mail.analyse import analyse
+from mailhive.mail.analyses import Analyses
 from mailhive.mail.postmaster import Postmaster
 from mailhive.mail.provision import Accounts
 from mailhive.mail.quota import OverQuota, add_within_quota
 from mailhive.mail.rules import NO_RULES, Marks, Rules, details, find_mailbox
-from mailhive.mime.charset import USUAL, Charsets
 from mailhive.model.arrival import PLAIN, Arrival
 from mailhive.model.email import NewEmail
 from mailhive.model.envelope import Envelope, RecipientOutcome
 from mailhive.model.principal import Principal
 
 __all__ = ["Delivered", "LocalDelivery"]
-
-#: Messages that are in memory, whole, to be analysed.
-_AT_ONCE = 4
 
 
 @frozen
@@ -59,10 +55,11 @@ class LocalDelivery:
     offload: Callable[..., Any]
     now: Callable[[], int]
     observers: tuple[Callable[[Delivered], None], ...] = ()
-    charsets: Charsets = USUAL
     rules: Rules = NO_RULES
     postmaster: Postmaster | None = None
-    _turns: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(_AT_ONCE))
+    analyses: Analyses = Factory(
+        lambda self: Analyses(self.blob_store, self.offload), takes_self=True
+    )
     #: Account id to mailbox id: an inbox stays the inbox for as long as there is the account.
     _inboxes: dict[str, str] = field(init=False, factory=dict)
     _log = Logger()
@@ -101,7 +98,7 @@ class LocalDelivery:
         return ensureDeferred(self._keep_sent(principal, blob_id))
 
     async def _keep_sent(self, principal: Principal, blob_id: str) -> None:
-        email = await self._turns.run(self._analysed, blob_id)
+        email = await self.analyses.take(blob_id, self.now())
         account_id = await self.accounts.ensure(principal)
         await self.accounts.store.write(account_id, _add_to_sent, email, principal.quota)
 
@@ -121,7 +118,7 @@ class LocalDelivery:
                     raise TemporaryFailure(f"{address} is no longer known")
                 for principal in principals:
                     reached.setdefault(principal.name, (principal, []))[1].append(address)
-            email = await self._turns.run(self._analysed, blob_id)
+            email = await self.analyses.take(blob_id, self.now())
             marks = self.rules.marks(email.headers, filtered=arrival.is_filtered)
             marks = evolve(marks, is_junk=arrival.is_junk or marks.is_junk)
             filed = await self._file(email, list(reached.values()), marks)
@@ -133,12 +130,6 @@ class LocalDelivery:
         for principal, account_id, email_id in filed:
             self._tell(Delivered(envelope, email, principal, account_id, email_id, marks.is_junk))
         return _all(envelope, 250, "2.1.5", "Delivered")
-
-    def _analysed(self, blob_id: str) -> Deferred[NewEmail]:
-        read: Deferred[bytes] = self.blob_store.read(blob_id)
-        return read.addCallback(
-            lambda raw: self.offload(analyse, raw, blob_id, self.now(), self.charsets)
-        )
 
     def _tell(self, delivered: Delivered) -> None:
         for observer in self.observers:

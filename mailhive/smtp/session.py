@@ -370,7 +370,7 @@ class Session:
         assert self.start is not None
         envelope = self.start.envelope
         with self._blobs.hold():
-            blob_id = await self.commit()
+            blob_id = await self.services.analyses.store(self._take_writer())
             outcomes = await self.hand_over(envelope, blob_id)
             if not self.arrival.is_junk:  # whose sender is not the one that it names, like as not
                 await self.services.reports.delivered(envelope, blob_id, outcomes)
@@ -387,9 +387,12 @@ class Session:
 
     async def commit(self) -> str:
         """Make the message durable; to be called in a hold.  Its blob's id."""
-        writer, self._writer = self._writer, None
-        blob_id: str = await writer.commit()
+        blob_id: str = await self._take_writer().commit()
         return blob_id
+
+    def _take_writer(self) -> Any:
+        writer, self._writer = self._writer, None
+        return writer
 
     async def forget(self, blob_id: str) -> None:
         """Delete a blob that nobody refers to."""

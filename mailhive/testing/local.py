@@ -136,6 +136,7 @@ class LocalStores:
             limits=limits or Limits(),
             store=self.mail_store,
             blobs=BlobAccess(self.blob_store, self.mail_store, self.context.offload),
+            analyses=self.delivery.analyses,
             accounts=self.accounts,
             directory=self.directory,
             delivery=self.delivery,
@@ -194,9 +195,10 @@ class LocalUser:
 
     async def upload(self, data: bytes, media_type: str = "message/rfc822") -> str:
         """The blob id of an upload."""
-        with self.api.blobs.blob_store.hold():
-            blob_id = await self.store_blob(data)
-            await self.api.upload(self.principal, self.account_id, blob_id, media_type, len(data))
+        writer = self.api.blobs.blob_store.open_writer()
+        writer.write(data)
+        uploaded = await self.api.upload(self.principal, self.account_id, writer, media_type)
+        blob_id: str = json.loads(uploaded)["blobId"]
         return blob_id
 
     async def download(self, blob_id: str) -> bytes:

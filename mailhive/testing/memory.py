@@ -80,9 +80,13 @@ class MemoryBlobStore:
         return succeed(sorted(old)[:limit])
 
     def _commit(self, content: bytes) -> str:
-        blob_id = "b" + hashlib.sha256(content).hexdigest()
+        blob_id = _id_of(content)
         self._blobs[blob_id] = _Blob(content, self._now())
         return blob_id
+
+
+def _id_of(content: bytes | bytearray) -> str:
+    return "b" + hashlib.sha256(content).hexdigest()
 
 
 @implementer(IBlobWriter)
@@ -97,8 +101,15 @@ class MemoryBlobWriter:
     def size(self) -> int:
         return len(self._content)
 
+    @property
+    def content(self) -> bytes:
+        return bytes(self._content)
+
     def write(self, data: bytes) -> None:
         self._content += data
+
+    def blob_id(self) -> str:
+        return _id_of(self._content)
 
     def commit(self) -> Deferred[str]:
         self._store.open_writers.discard(self)

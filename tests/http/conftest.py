@@ -115,8 +115,9 @@ class MemoryApi:
             raise RequestError(None, "There is no such account", status=404)
 
     async def upload(
-        self, principal: Principal, account_id: str, blob_id: str, media_type: str, size: int
+        self, principal: Principal, account_id: str, writer: Any, media_type: str
     ) -> bytes:
+        blob_id, size = await writer.commit(), writer.size
         self.uploads.append((blob_id, media_type, size))
         return msgspec.json.encode(
             {"accountId": account_id, "blobId": blob_id, "type": media_type, "size": size}

@@ -6,7 +6,6 @@ import pytest
 import pytest_twisted
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import deferLater
 
 from mailhive.errors import TemporaryFailure
 from mailhive.mail.delivery import LocalDelivery
@@ -146,31 +145,6 @@ async def test_an_account_that_is_removed_meanwhile(stores: LocalStores) -> None
         for outcome in await delivery.deliver(envelope, blob_id):
             assert (outcome.code, outcome.enhanced) == (451, "4.3.0")
     assert await inbox(stores, ALICE) == []
-
-
-@pytest_twisted.ensureDeferred
-async def test_few_messages_are_in_memory_at_a_time(stores: LocalStores) -> None:
-    waiting: list[Deferred[None]] = []
-
-    def offload(function: Any, *args: Any) -> Deferred[Any]:
-        turn: Deferred[None] = Deferred()
-        waiting.append(turn)
-        return turn.addCallback(lambda _: function(*args))
-
-    delivery = evolve(_delivery(stores), offload=offload)
-    alice = await stores.user(ALICE)
-    blob_id = await alice.store_blob(MESSAGE)
-    envelope = Envelope("x@example.com", ("alice@example.org",))
-    deliveries = [delivery.deliver(envelope, blob_id) for _ in range(9)]
-    most = 0
-    for done in deliveries:
-        while not waiting:
-            await deferLater(stores.context.reactor, 0)
-        most = max(most, len(waiting))
-        waiting.pop(0).callback(None)
-        assert (await done)[0].code == 250
-    assert most == 4
-    assert len(await inbox(stores, ALICE)) == 9
 
 
 @pytest_twisted.ensureDeferred

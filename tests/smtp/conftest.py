@@ -6,12 +6,14 @@ import pytest
 import pytest_twisted
 from attrs import define
 from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 
 from mailhive.edge.certificates import Certificates
 from mailhive.jmap.limits import Limits
+from mailhive.mail.analyses import Analyses
 from mailhive.smtp.listener import LMTP, PROVIDER, SmtpFactory
 from mailhive.smtp.policy import LmtpSettings, MxSettings
 from mailhive.testing.certificates import make_certificate
@@ -22,8 +24,10 @@ ADDRESSES = ("b@mx.example", "c@mx.example", "postmaster@mx.example", "\u00e4@mx
 
 
 def make_services(limits=None):
+    blobs = MemoryBlobStore()
     return SimpleNamespace(
-        blobs=MemoryBlobStore(),
+        blobs=blobs,
+        analyses=Analyses(blobs, maybeDeferred),
         reports=MemoryReports(),
         resolver=None,
         delivery=MemoryDelivery(ADDRESSES),
@@ -154,6 +158,7 @@ def new_lmtp(stores):
     def build():
         services = SimpleNamespace(
             blobs=stores.blob_store,
+            analyses=stores.delivery.analyses,
             delivery=stores.delivery,
             reports=MemoryReports(),
             hostname="mx.example",

@@ -88,6 +88,23 @@ class BlobStoreConformance:
         writer.abort()
 
     @ensureDeferred
+    async def test_the_writer_tells_the_id_and_what_is_in_memory(self, store):
+        writer = store.open_writer()
+        writer.write(b"abc")
+        writer.write(b"de")
+        assert writer.content == b"abcde"
+        writer.write(b"f")
+        assert writer.content == b"abcdef"
+        blob_id = writer.blob_id()
+        assert await writer.commit() == blob_id
+        large = store.open_writer()
+        for _ in range(4):
+            large.write(bytes(1_000_000))
+            assert large.content in (None, bytes(large.size))
+        blob_id = large.blob_id()
+        assert await large.commit() == blob_id
+
+    @ensureDeferred
     async def test_ids_are_ids(self, store):
         """RFC 8620 §1.2, and room for the slices of `model.blobid`."""
         for content in (b"", b"a", b"b" * 1000):

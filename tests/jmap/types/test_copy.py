@@ -280,10 +280,8 @@ async def test_a_part_of_a_message_becomes_a_blob(alice: LocalUser, team: LocalU
 async def test_blobs_beyond_the_quota_are_not_copied(
     stores: LocalStores, alice: LocalUser, team: LocalUser
 ) -> None:
-    blob_ids = [await alice.store_blob(bytes([n]) * 400) for n in range(3)]
     large = await stores.user(ALICE, Limits())  # uploads that were taken under another limit
-    for blob_id in blob_ids:
-        await large.api.upload(ALICE, alice.account_id, blob_id, "text/plain", 400)
+    blob_ids = [await large.upload(bytes([n]) * 400, "text/plain") for n in range(3)]
     result = await copy_blobs(alice, team, *blob_ids)
     assert list(result["copied"]) == blob_ids[:2]
     assert result["notCopied"][blob_ids[2]]["type"] == "overQuota"

@@ -1,6 +1,6 @@
 """Email/import (RFC 8621 §4.8)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
@@ -14,7 +14,13 @@ from mailhive.jmap.registry import Property
 from mailhive.jmap.standard.creation_ids import resolve_object
 from mailhive.jmap.standard.validate import validate_create
 from mailhive.jmap.types.email.keywords import is_keywords, is_mailbox_ids
-from mailhive.jmap.types.email.store_message import analysed, filed, received_now, stored
+from mailhive.jmap.types.email.store_message import (
+    analysed,
+    check_size,
+    filed,
+    received_now,
+    stored,
+)
 from mailhive.mail.received import last_received_at
 from mailhive.mime.fields import parse_fields
 from mailhive.model.email import NewEmail
@@ -54,9 +60,10 @@ async def import_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]
     kept = await context.blobs.keep_all(
         account.id, account.user, (whole["blobId"] for whole in wanted.values())
     )
+    found = await context.analyses.take_all(kept, received_now(context))
     for creation_id, whole in wanted.items():
         try:
-            prepared[creation_id] = whole, await _prepare(context, account, whole, kept)
+            prepared[creation_id] = whole, await _prepare(context, account, whole, found)
         except SetError as error:
             not_created[creation_id] = error.json()
 
@@ -87,18 +94,16 @@ async def import_(context: Context, arguments: dict[str, Any]) -> dict[str, Any]
 
 
 async def _prepare(
-    context: Context, account: Account, data: Mapping[str, Any], kept: Collection[str]
+    context: Context, account: Account, data: Mapping[str, Any], found: Mapping[str, NewEmail]
 ) -> NewEmail:
-    blob_id = data["blobId"]
-    try:
-        if blob_id in kept:
-            raw = await context.blobs.blob_store.read(blob_id)
-        else:  # a part of another message becomes one by itself
-            raw = await context.blobs.read(account.id, account.user, blob_id)
-            blob_id = await stored(context, raw)
-    except BlobNotFound:
-        raise invalid_properties(["blobId"]) from None
-    email = await analysed(context, raw, blob_id, received_now(context))
+    email = found.get(data["blobId"])
+    if email is None:  # a part of another message becomes one by itself
+        try:
+            raw = await context.blobs.read(account.id, account.user, data["blobId"])
+        except BlobNotFound:
+            raise invalid_properties(["blobId"]) from None
+        email = await analysed(context, raw, await stored(context, raw), received_now(context))
+    check_size(context, email.size)
     if not parse_fields(email.headers):
         raise SetError("invalidEmail", "The blob has no header fields")
     if data["receivedAt"] is not None:

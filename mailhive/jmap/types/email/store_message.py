@@ -11,7 +11,7 @@ from mailhive.mail.analyse import analyse
 from mailhive.mail.quota import OverQuota, add_within_quota
 from mailhive.model.email import NewEmail
 
-__all__ = ["analysed", "filed", "received_now", "stored"]
+__all__ = ["analysed", "check_size", "filed", "received_now", "stored"]
 
 
 async def stored(context: Context, raw: bytes) -> str:
@@ -33,12 +33,17 @@ def received_now(context: Context) -> int:
 
 async def analysed(context: Context, raw: bytes, blob_id: str, received_at: int) -> NewEmail:
     """What the store keeps of a message; SetError tooLarge beyond the size allowed."""
-    limit = context.limits.email_size
-    if limit is not None and len(raw) > limit:
-        raise SetError("tooLarge", f"Messages may have {limit} octets", maxSize=limit)
+    check_size(context, len(raw))
     email: Any = await context.offload(analyse, raw, blob_id, received_at, context.charsets)
     assert isinstance(email, NewEmail)
     return email
+
+
+def check_size(context: Context, size: int) -> None:
+    """SetError tooLarge for a message beyond the size allowed."""
+    limit = context.limits.email_size
+    if limit is not None and size > limit:
+        raise SetError("tooLarge", f"Messages may have {limit} octets", maxSize=limit)
 
 
 def filed(
