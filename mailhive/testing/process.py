@@ -28,6 +28,7 @@ __all__ = ["DaemonFailed", "DaemonProcess"]
 
 USERS = {"alice": "wonderland", "bob": "builder"}
 
+#: With a timeout that no pause of a test reaches, however slow the machine is.
 _CONFIG = """
 [server]
 hostname = "mail.example.org"
@@ -38,6 +39,7 @@ workers = {workers}
 bind = "127.0.0.1:{http_port}"
 url = "{url}"
 protocol = "jmap"
+idle-timeout = "1h"
 {tls}
 
 [server.listener."smtp"]
