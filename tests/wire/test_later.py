@@ -78,7 +78,7 @@ class Far:
 
 def test_undone_in_time(tmp_path: Path, jmap: Callable[..., Any]) -> None:
     far = Far()
-    controller = Controller(far, hostname="127.0.0.1", port=free_port())
+    controller = Controller(far, hostname="127.0.0.1", port=free_port(), ready_timeout=100)
     route = f'[relay.route."far.example"]\nhost = "127.0.0.1"\nport = {controller.port}\n'
     server = DaemonProcess(
         tmp_path,

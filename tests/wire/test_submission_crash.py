@@ -66,7 +66,7 @@ class FarServer:
 @pytest.fixture
 def far() -> Iterator[tuple[FarServer, int]]:
     server = FarServer()
-    controller = Controller(server, hostname="127.0.0.1", port=free_port())
+    controller = Controller(server, hostname="127.0.0.1", port=free_port(), ready_timeout=100)
     controller.start()
     yield server, controller.port
     controller.stop()
