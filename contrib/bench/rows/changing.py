@@ -7,8 +7,17 @@ from typing import Any
 
 from jmap import check_set
 
-from rows.reading import KEYWORD, inbox_open, page_deep
-from rows.searching import by_subject, inbox_unread, search_common
+from rows.reading import (
+    KEYWORD,
+    bodies,
+    conversations_deep,
+    inbox_open,
+    mailbox_get,
+    page_by_anchor,
+    page_deep,
+    page_first,
+)
+from rows.searching import by_subject, inbox_unread, search_common, search_rare
 from rows.site import Measurements, Site, row
 
 
@@ -64,8 +73,14 @@ def after_change(name: str, read: Callable[[Site], Measurements], **about: Any) 
             changing.close()
 
 
+after_change("Mailbox/get all", mailbox_get, goal=5, indexed=True)
 after_change("inbox open", inbox_open, goal=10, indexed=True)
+after_change("conversations at 80 %", conversations_deep, goal=10)
+after_change("page at 0", page_first, goal=10, indexed=True)
 after_change("page at 80 %", page_deep, goal=10)
+after_change("page by anchor", page_by_anchor, indexed=True)
+after_change("bodies of 20", bodies, goal=5, indexed=True)
+after_change("search: rare word", search_rare)
 after_change("inbox unread", inbox_unread)
 after_change("inbox by subject", by_subject, goal=5)
 after_change("search: common word", search_common, goal=5)

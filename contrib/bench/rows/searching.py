@@ -25,7 +25,7 @@ def search(
 
 
 search("search: word of ten", {"text": TEN}, indexed=True)
-search("search: rare word", {"text": RARE})
+search_rare = search("search: rare word", {"text": RARE})
 search_common = search("search: common word", {"text": COMMON}, goal=5)
 search("search: two words", {"text": f"{COMMON} invoice"})
 search("search: phrase", {"text": f'"{PHRASE}"'})
