@@ -1,14 +1,16 @@
 """A directory in a file of its own, which `mailhive account` changes while it is in use.
 
-Nothing of it is kept in memory: each question is a few probes of an index, made
-at once on the reactor thread, so that whatever was committed holds from the next
-request on.  Lists, which may be long, are followed on a thread.
+Each question is a few probes of an index, made at once on the reactor thread, so that
+whatever was committed holds from the next request on.  What it says of somebody is kept
+in memory for no longer than it is certain that nothing was committed since.  Lists, which
+may be long, are followed on a thread.
 """
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from time import time
 from typing import Any
 
 from attrs import field, frozen
@@ -92,6 +94,8 @@ class InternalDirectory:
         self._lock = Lock()  # of the connection that threads use
         self._waiting: Connection | None = None
         self._inline: Connection | None = None
+        self._as_of: tuple[Any, ...] = ()  # see `_look_again`
+        self._found: dict[tuple[Any, str], Any] = {}
 
     def open(self) -> None:
         """Open the file, made if there is none; blocks.  `SchemaError` for one that is not ours."""
@@ -112,7 +116,7 @@ class InternalDirectory:
         return Deferred.fromCoroutine(self._authenticate(login, password))
 
     async def _authenticate(self, login: str, password: str) -> Principal | None:
-        entry, decoy = await self._look(_entry_or_decoy, login)
+        entry, decoy = await self._look_again(_entry_or_decoy, login)
         if entry is None:
             await self._verifier.verify_nobody(login, password, decoy or self._decoy)
             return None
@@ -125,7 +129,7 @@ class InternalDirectory:
         return entry.user
 
     def principal(self, name: str) -> Deferred[Principal | None]:
-        return self._look(find_name, name)
+        return self._look_again(find_name, name)
 
     def recipients(self, address: str) -> Deferred[tuple[Principal, ...]]:
         return self._look(reached_by, address)
@@ -184,6 +188,32 @@ class InternalDirectory:
 
     # Reading and writing
 
+    def _look_again(self, fn: Callable[..., Any], login: str) -> Deferred[Any]:
+        """As `_look`, without it where nothing can be another than it was then.
+
+        That is while no other connection has committed anything, which SQLite tells, and
+        within a second, as the credentials of somebody expire by the second.
+        """
+        if self._inline is None:
+            return self._look(fn, login)
+        try:
+            as_of = self._inline.value("PRAGMA data_version"), int(time())
+        except Exception as error:
+            if not is_storage_failure(error):
+                raise
+            return self._look(fn, login)
+        if as_of != self._as_of:
+            self._as_of, self._found = as_of, {}
+        found = self._found
+        if (fn, login) in found:
+            return succeed(found[fn, login])
+
+        def keep(answer: Any) -> Any:
+            found[fn, login] = answer
+            return answer
+
+        return self._look(fn, login).addCallback(keep)
+
     def _look(self, fn: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Fire with `fn(tables, *args)`: at once, or from a thread if it takes long."""
         if self._inline is not None:
@@ -224,9 +254,13 @@ class InternalDirectory:
 
     def _is_stale(self, entry: Entry, password: str) -> bool:
         """Is what is kept of the password another thing than would be kept of it now?"""
+        if is_outdated(entry.secret or ""):
+            return True
         kept = read_scram(entry.scram or "")
-        wanted = self._iterations if is_possible(password) else 0
-        return is_outdated(entry.secret or "") or wanted != (kept.iterations if kept else 0)
+        iterations = 0 if kept is None else kept.iterations
+        if iterations == self._iterations:
+            return False
+        return iterations != (self._iterations if is_possible(password) else 0)
 
     async def _rehash(self, entry: Entry, password: str) -> None:
         """Replace a secret of another scheme or cost, unless it was changed meanwhile.

@@ -180,14 +180,32 @@ async def test_renewing_does_not_undo_a_new_password(directory, editor, monkeypa
 async def test_a_file_in_use_is_waited_for_on_a_thread(directory, editor, monkeypatch):
     """SQLite locks readers out for moments; nobody is unknown because of that."""
 
-    def locked_out():
+    def locked_out(*_):
         raise apsw.BusyError("database is locked")
 
     editor.add(Principal("eve", emails=("eve@x.example",)))
-    inline = SimpleNamespace(transaction=locked_out, close=directory._inline.close)
-    monkeypatch.setattr(directory, "_inline", inline)
-    assert await directory.principal("eve") == Principal("eve", emails=("eve@x.example",))
-    assert await directory.recipients("nobody@x.example") == ()
+    real = directory._inline
+    for value in (real.value, locked_out):
+        inline = SimpleNamespace(transaction=locked_out, value=value, close=real.close)
+        monkeypatch.setattr(directory, "_inline", inline)
+        assert await directory.principal("eve") == Principal("eve", emails=("eve@x.example",))
+        assert await directory.recipients("nobody@x.example") == ()
+
+
+@ensureDeferred
+async def test_what_was_found_stands_until_something_changes(directory, editor):
+    editor.add(Principal("eve"))
+    assert await directory.principal("adam") is None
+    for member_of in ((), ("staff",), ()):
+        if member_of:
+            editor.add(Principal("staff", "group"))
+        editor.change("eve", member_of=member_of)
+        for _ in range(3):
+            assert (await directory.principal("eve")).member_of == member_of
+    editor.add(Principal("adam"))
+    assert await directory.principal("adam") == Principal("adam")
+    await directory.provision("seth")  # by another connection of the same process
+    assert await directory.principal("seth") == Principal("seth")
 
 
 @ensureDeferred
