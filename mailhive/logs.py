@@ -8,7 +8,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from signal import SIGUSR1, getsignal, signal
@@ -53,8 +52,10 @@ def _message(event: dict[str, Any]) -> str:
     """What the event says, as Twisted has it, whose formatter also calls functions and is slow."""
     text = event.get("log_format")
     if isinstance(text, str) and "(" not in text and "log_flattened" not in event:
-        with suppress(Exception):  # which Twisted puts into words
+        try:
             return text.format_map(event)
+        except Exception:  # which Twisted puts into words
+            return formatEvent(event)
     return formatEvent(event)
 
 

@@ -92,10 +92,10 @@ class Throttle:
 
     def _is_news(self, attempt: "Attempt") -> bool:
         """Does a right attempt change what others know, or was it long since they heard?"""
-        known = self._known.get(attempt.who, float("-inf"))
-        return known < self._clock() - _KNOWN_FOR / 2 or any(
-            key in self._records and self._records[key].failures for key in attempt.keys
-        )
+        if self._known.get(attempt.who, float("-inf")) < self._clock() - _KNOWN_FOR / 2:
+            return True
+        records = [self._records.get(key) for key in attempt.keys]
+        return [one for one in records if one is not None and one.failures] != []
 
     def hear(self, who: tuple[str, str], keys: tuple[_Key, ...], right: bool) -> None:
         """Count an attempt that another process has looked at."""

@@ -88,6 +88,12 @@ class Body:
             self._go_on()
         return done
 
+    def take(self, limit: int) -> bytes | None:
+        """The body, if it is all there and has no more than `limit` octets; else `read` it."""
+        if not self.complete or self.received > limit:
+            return None
+        return b"".join(self._take_waiting())
+
     def discard(self) -> None:
         """Let what is still to come pass unread."""
         self._sink, self._room = _discard, 0

@@ -33,13 +33,18 @@ def accepts_gzip(header: str | None) -> bool:
 
 
 async def compressed(
-    reply: Reply, accept_encoding: str | None, offload: Callable[..., Deferred[bytes]]
+    reply: Reply,
+    header: Callable[[bytes], str | None],
+    offload: Callable[..., Deferred[bytes]],
 ) -> Reply:
-    """`reply` as it goes out; `offload(fn, *args)` runs a function on a thread."""
+    """`reply` as it goes out to a request whose fields `header(name)` tells.
+
+    `offload(fn, *args)` runs a function on a thread.
+    """
     if len(reply.body) < WORTHWHILE:
         return reply
     reply = evolve(reply, headers=(*reply.headers, _VARY))
-    if not accepts_gzip(accept_encoding):
+    if not accepts_gzip(header(b"accept-encoding")):
         return reply
     if len(reply.body) > LARGE:
         body = await offload(_gzip, reply.body)

@@ -55,12 +55,13 @@ class Cors:
         self._origins = frozenset(origin.encode() for origin in origins)
         self._any = ANY.encode() in self._origins
 
-    def add(self, headers: Headers, method: bytes, origin: bytes | None) -> None:
-        """Complete the headers of an answer to a request of this method from `origin`."""
+    def add(self, headers: Headers, method: bytes, asked: Headers) -> None:
+        """Complete the headers of an answer to a request of this method with headers `asked`."""
         if self._any:
             headers.setRawHeaders(_ORIGIN, [ANY.encode()])
         elif self._origins:
             headers.addRawHeader(b"Vary", b"Origin")
+            origin = asked.getRawHeaders(b"origin", [None])[-1]
             if origin is None or origin not in self._origins:
                 return
             headers.setRawHeaders(_ORIGIN, [origin])

@@ -58,7 +58,7 @@ class Gate:
             reply = await handler(request, grant.principal)
             if reply is None:
                 return
-            reply = await compressed(reply, request.header(b"accept-encoding"), self._offload)
+            reply = await compressed(reply, request.header, self._offload)
         except Exception as error:
             reply = self._explain(request, error)
         if request.gone:

@@ -1,9 +1,10 @@
 """The resources of JMAP: session (RFC 8620 §2), api (§3), upload (§6.1), download (§6.2)."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from klein import Klein
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -101,29 +102,38 @@ class Routes:
     @app.route(WELL_KNOWN, methods=["GET"])
     @app.route(SESSION, methods=["GET"])
     @route
-    async def session(self, request: Request, principal: Principal) -> Reply:
+    async def well_known(self, request: Request, principal: Principal) -> Reply:
         """RFC 8620 §2.  The well-known URL answers itself: redirects lose credentials."""
+        return await self.session(request, principal)
+
+    async def session(self, request: Request, principal: Principal) -> Reply:
+        """RFC 8620 §2."""
         body = await self._api.session(principal, self._prefixes.urls(request))
         return Reply(body, headers=_SESSION_HEADERS)
 
-    @route
     async def call(self, request: Request, principal: Principal) -> Reply:
         """RFC 8620 §3.1."""
         if not _is_json(request.header(b"content-type")):
             raise RequestError("notJSON", "The content type must be application/json.", status=415)
         with self._api.request_slots.taken_by(principal.name):
             limit = self._api.limits.request_size
-            raw = bytearray()  # tiny chunks would cost more as a list
-            await request.body.read(
-                raw.extend,
-                limit=limit,
-                too_large=RequestError(
-                    "limit", f"A request has at most {limit} octets.", limit="maxSizeRequest"
-                ),
-            )
-            reply = await self._api.handle(principal, bytes(raw))
+            raw = request.body.take(limit)
+            if raw is None:
+                raw = await self._read(request, limit)
+            reply = await self._api.handle(principal, raw)
         request.methods = reply.methods
         return Reply(reply.body, headers=_API_HEADERS)
+
+    async def _read(self, request: Request, limit: int) -> bytes:
+        raw = bytearray()  # tiny chunks would cost more as a list
+        await request.body.read(
+            raw.extend,
+            limit=limit,
+            too_large=RequestError(
+                "limit", f"A request has at most {limit} octets.", limit="maxSizeRequest"
+            ),
+        )
+        return bytes(raw)
 
     @app.route("/jmap/upload/<account_id>/", methods=["POST"], strict_slashes=False)
     @route
@@ -284,16 +294,22 @@ class ApiResource(Resource):
 
     def render(self, request: Request) -> int:
         if request.method == b"POST":
-            done = self._routes.call(request)
+            ensureDeferred(self._serve(request, self._routes.call))
         elif request.method in (b"GET", b"HEAD"):
-            done = self._routes.session(request)
+            ensureDeferred(self._serve(request, self._routes.session))
         else:
             request.send(method_not_allowed(_METHODS))
             request.finish()
-            return NOT_DONE_YET
-        done.addCallback(lambda _: request.finish())
-        done.addErrback(request.processingFailed)
         return NOT_DONE_YET
+
+    async def _serve(
+        self, request: Request, handler: Callable[[Request, Principal], Awaitable[Reply]]
+    ) -> None:
+        try:
+            await self._routes.gate.serve(request, handler)
+            request.finish()
+        except Exception:
+            request.processingFailed(Failure())
 
 
 def _is_json(content_type: str | None) -> bool:

@@ -171,7 +171,7 @@ class JmapSite(Site):
         """Complete the headers of an answer to `request`."""
         headers.setRawHeaders(b"Server", [b"mailhive"])
         headers.setRawHeaders(b"Date", [_date(int(time()))])
-        self._cors.add(headers, request.method, request.getHeader(b"origin"))
+        self._cors.add(headers, request.method, request.requestHeaders)
         self._add_configured(headers)
 
     def _add_configured(self, headers: Headers) -> None:
@@ -189,7 +189,7 @@ class JmapSite(Site):
         headers = Headers({b"Server": [b"mailhive"], b"Content-Type": [reply.media_type]})
         for name, value in reply.headers:
             headers.addRawHeader(name, value)
-        self._cors.add(headers, b"GET", None)
+        self._cors.add(headers, b"GET", Headers())
         self._add_configured(headers)
         headers.setRawHeaders(b"Connection", [b"close"])
         headers.setRawHeaders(b"Content-Length", [b"%d" % len(reply.body)])

@@ -255,7 +255,8 @@ class JmapApi:
     async def _reach(self, principal: Principal) -> Reach:
         """What a principal of whom the directory has just told can reach."""
         owners = (principal, *await groups_of(self.directory, principal))
-        found = [(await self._account_of(owner), owner) for owner in owners]
+        account_of = self.accounts.ensure if self.provisioning else self.accounts.find
+        found = [(await account_of(owner), owner) for owner in owners]
         reached = tuple([pair for pair in found if pair[0] is not None])
         if not reached:  # only without provisioning
             why = "You have no account on this server, and none is made for you."
@@ -286,11 +287,6 @@ class JmapApi:
             self.push.application_server_key,
         )
         return Reach(accounts, state)
-
-    async def _account_of(self, owner: Principal) -> str | None:
-        if self.provisioning:
-            return await self.accounts.ensure(owner)
-        return await self.accounts.find(owner)
 
 
 def _modseq(reader: Any) -> int:

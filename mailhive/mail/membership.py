@@ -23,6 +23,8 @@ async def groups_of(directory: Any, principal: Principal) -> tuple[Principal, ..
     Through other groups too, the nearest first, each once.  Being on a list
     makes nobody a member of the groups that the list is on.
     """
+    if not principal.member_of:
+        return ()
     found: dict[str, Principal] = {}
     waiting = deque(principal.member_of)
     seen = {principal.name}

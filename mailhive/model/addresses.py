@@ -26,6 +26,8 @@ def split(address: str) -> tuple[str, str]:
 
 def canonical_name(name: str) -> str:
     """A name or local part, so that those that differ by case or composition are equal."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
