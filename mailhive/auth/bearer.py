@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred
 from zope.interface import implementer
 
 from mailhive.auth.claims import InvalidToken
@@ -46,11 +46,11 @@ class BearerStrategy(ABC):
     async def principal_of(self, token: str, peer: str, service: str) -> Principal:
         """Whose token it is; `InvalidToken`, or as `IAuthenticationStrategy.authenticate` fails."""
 
-    def authenticate(self, headers: Any, peer: str) -> Deferred[Principal | None]:
+    async def authenticate(self, headers: Any, peer: str) -> Principal | None:
         token = bearer_token(headers)
         if token is None or self.challenge is None:
-            return succeed(None)
-        return self.bearer(token, peer, "jmap")
+            return None
+        return await self._bearer(token, peer, "jmap")
 
     def bearer(self, token: str, peer: str, service: str) -> Deferred[Principal | None]:
         return ensureDeferred(self._bearer(token, peer, service))

@@ -31,26 +31,27 @@ class Chain:
         `IAuthenticationStrategy.authenticate`.
         """
         undecided: MailhiveError | None = None
-        challenges: list[str | None] = []
+        challenges: dict[int, str] = {}  # by number, what says more than the strategy's own
         reasons: list[str] = []
         for number, strategy in enumerate(self._strategies):
-            challenge = strategy.challenge
             try:
                 principal: Principal | None = await strategy.authenticate(headers, peer)
             except AuthenticationFailed as error:
-                challenge = error.challenge or challenge
                 if error.challenge is not None:  # others are told where the login is known
+                    challenges[number] = error.challenge
                     reasons.append(str(error))
             except (NoAccount, TemporaryFailure, TooManyAttempts) as error:
                 undecided = undecided or error
             else:
                 if principal is not None and principal.enabled:
                     return Grant(principal, Shown(number, strategy, headers, peer))
-            challenges.append(challenge)
-        if reasons and undecided is None:
+        if undecided is not None:
+            raise undecided
+        if reasons:
             why = "; ".join(dict.fromkeys(reasons))
             self._log.info("Token from {peer} refused: {why}", peer=peer, why=why)
-        raise undecided or Unauthorized(_distinct(challenges))
+        own = [strategy.challenge for strategy in self._strategies]
+        raise Unauthorized(_distinct([challenges.get(n, one) for n, one in enumerate(own)]))
 
 
 def _distinct(challenges: Sequence[str | None]) -> tuple[str, ...]:

@@ -51,19 +51,20 @@ class Body:
     counts what has arrived, `complete` says that it is all there.
     """
 
+    received = 0
+    _held = False
+    _sink: Callable[[bytes], None] | None = None
+    _room = 0
+    _too_large: Exception | None = None
+    _done: Deferred[None] | None = None
+    _lost: ClientGone | None = None
+
     def __init__(self, flow: Flow, length: int | None, *, expects_continue: bool = False) -> None:
         self.length = length
-        self.received = 0
         self.complete = length == 0
         self.expects_continue = expects_continue
         self._flow = flow
-        self._held = False
         self._waiting: list[bytes] = []
-        self._sink: Callable[[bytes], None] | None = None
-        self._room = 0
-        self._too_large: Exception | None = None
-        self._done: Deferred[None] | None = None
-        self._lost: ClientGone | None = None
 
     def read(
         self, sink: Callable[[bytes], None], *, limit: int, too_large: Exception

@@ -8,7 +8,6 @@ credentials.  These are in a header that no browser adds by itself.
 import gzip
 from collections.abc import Callable
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from mailhive.http.reply import Reply
@@ -25,8 +24,10 @@ _VARY = (b"Vary", b"Accept-Encoding")
 
 def accepts_gzip(header: str | None) -> bool:
     """Does this Accept-Encoding value allow gzip?"""
+    if not header:
+        return False
     weights: dict[str, bool] = {}
-    for item in (header or "").lower().split(","):
+    for item in header.lower().split(","):
         coding, *parameters = (part.strip() for part in item.split(";"))
         weights[coding] = not any(p.startswith("q=") and not p[2:].strip("0.") for p in parameters)
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", False)))
@@ -43,14 +44,11 @@ async def compressed(
     """
     if len(reply.body) < WORTHWHILE:
         return reply
-    reply = evolve(reply, headers=(*reply.headers, _VARY))
-    if not accepts_gzip(header(b"accept-encoding")):
-        return reply
-    if len(reply.body) > LARGE:
-        body = await offload(_gzip, reply.body)
-    else:
-        body = _gzip(reply.body)
-    return evolve(reply, body=body, headers=(*reply.headers, (b"Content-Encoding", b"gzip")))
+    body, headers = reply.body, (*reply.headers, _VARY)
+    if accepts_gzip(header(b"accept-encoding")):
+        body = await offload(_gzip, body) if len(body) > LARGE else _gzip(body)
+        headers = (*headers, (b"Content-Encoding", b"gzip"))
+    return Reply(body, reply.status, reply.media_type, headers)
 
 
 def _gzip(data: bytes) -> bytes:

@@ -55,6 +55,10 @@ class Request(server.Request):
     def __init__(self, channel: "Channel", *args: Any, **kwargs: Any) -> None:
         super().__init__(channel, *args, **kwargs)
         self.site = channel.site
+        #: The address of whoever opened the connection: the client, or a proxy.
+        self.connected_from: str = getattr(self.client, "host", "unix")
+        #: May fields be believed that only proxies set?
+        self.is_from_proxy = self.site.proxies.is_trusted(self.connected_from)
         self.id = self.site.next_request_id()
         self.began = self.site.reactor.seconds()
         self.body = Body(channel, 0)
@@ -193,19 +197,11 @@ class Request(server.Request):
     @property
     def peer(self) -> str:
         """The client's address, as far as trusted proxies tell it."""
+        if not self.is_from_proxy:
+            return self.connected_from
         if self._peer is None:
             self._peer = self.site.proxies.client(self.connected_from, self.header)
         return self._peer
-
-    @property
-    def connected_from(self) -> str:
-        """The address of whoever opened the connection: the client, or a proxy."""
-        return getattr(self.client, "host", "unix")
-
-    @property
-    def is_from_proxy(self) -> bool:
-        """May fields be believed that only proxies set?"""
-        return self.site.proxies.is_trusted(self.connected_from)
 
     def is_decodable(self) -> bool:
         """Are path and host text?"""

@@ -1,6 +1,5 @@
 """How much a user does at a time (RFC 8620 §2 maxConcurrentRequests, maxConcurrentUpload)."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,19 +16,20 @@ class Slots:
 
     limit: int
     name: str
-    _taken: Counter[str] = field(factory=Counter, init=False)
+    _taken: dict[str, int] = field(factory=dict, init=False)
 
     @contextmanager
     def taken_by(self, user: str) -> Iterator[None]:
         """Hold one slot of `user`; `RequestError` if all are taken (RFC 8620 §3.6.1)."""
-        if self._taken[user] >= self.limit:
+        taken = self._taken.get(user, 0)
+        if taken >= self.limit:
             raise RequestError(
                 "limit", f"At most {self.limit} at a time are allowed.", limit=self.name
             )
-        self._taken[user] += 1
+        self._taken[user] = taken + 1
         try:
             yield
         finally:
-            self._taken[user] -= 1
-            if not self._taken[user]:
-                del self._taken[user]
+            others = self._taken.pop(user) - 1
+            if others:
+                self._taken[user] = others

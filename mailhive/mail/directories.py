@@ -55,6 +55,8 @@ class Routes:
 
     def of_domain(self, domain: str) -> str:
         """The name of the directory that addresses of a domain are for."""
+        if not self.domains:
+            return self.default
         return self.domains.get(canonical_domain(domain) or "", self.default)
 
     def there(self, name: str) -> tuple[str, str]:
