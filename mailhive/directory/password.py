@@ -147,7 +147,7 @@ class PasswordVerifier:
                 self._right.popitem(last=False)
         return right
 
-    def _hash(self, *parts: str) -> bytes:
-        octets = [part.encode("utf-8", "surrogatepass") for part in parts]
-        framed = b"".join([b"%d:%b" % (len(part), part) for part in octets])
-        return blake2b(framed, key=self._key, digest_size=32).digest()
+    def _hash(self, who: str, login: str, password: str, secret: str) -> bytes:
+        text = f"{who} {len(login)} {len(password)} {login}{password}{secret}"
+        octets = text.encode("utf-8", "surrogatepass")
+        return blake2b(octets, key=self._key, digest_size=32).digest()

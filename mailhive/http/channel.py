@@ -32,6 +32,7 @@ class Channel(HTTPChannel):
     """A connection of a `JmapSite`."""
 
     site: "JmapSite"
+    requests: "list[Request]"  # one at most
     network = ""  # of the peer, for which connections are counted
     _deaf = False  # what still arrives is of no interest
     _answering = False  # the request is complete and its answer is being made
@@ -71,20 +72,20 @@ class Channel(HTTPChannel):
                 return
         super().dataReceived(data)
         if self.requests:
-            cast("Request", self.requests[-1]).begin()
+            self.requests[-1].begin()
 
     def lineReceived(self, line: bytes) -> None:
         before = len(self.requests)
         super().lineReceived(line)
         if len(self.requests) > before:
-            cast("Request", self.requests[-1]).request_line = line
+            self.requests[-1].request_line = line
 
     def rawDataReceived(self, data: bytes) -> None:
         if not self._deaf:
             super().rawDataReceived(data)
 
     def allHeadersReceived(self) -> None:
-        request = cast("Request", self.requests[-1])
+        request = self.requests[-1]
         if not is_well_formed(request.request_line, request.requestHeaders):
             self._respondToBadRequestAndDisconnect()
             return
@@ -103,7 +104,7 @@ class Channel(HTTPChannel):
         """Of twisted.web: what it does about a request that it cannot read."""
         self._deaf = True
         if self.requests:
-            cast("Request", self.requests[-1]).is_malformed = True
+            self.requests[-1].is_malformed = True
         cast(ITCPTransport, self.transport).write(self.site.bad_request)
         self.loseConnection()
 

@@ -106,9 +106,9 @@ def _count_members(value: Any) -> int:
         for item in level:
             if type(item) is dict:
                 count += len(item)
-                below.extend(v for v in item.values() if type(v) is dict or type(v) is list)
+                below += [v for v in item.values() if type(v) is dict or type(v) is list]
             elif type(item) is list:
-                below.extend(v for v in item if type(v) is dict or type(v) is list)
+                below += [v for v in item if type(v) is dict or type(v) is list]
         level = below
     return count
 
@@ -137,8 +137,9 @@ def as_request(value: Any) -> Request:
 
 def _check_invocation(index: int, call: Any) -> Invocation:
     # RFC 8620 §3.2
-    match call:
-        case [str(name), dict(arguments), str(call_id)]:
+    if isinstance(call, list) and len(call) == 3:
+        name, arguments, call_id = call
+        if isinstance(name, str) and isinstance(arguments, dict) and isinstance(call_id, str):
             return name, arguments, call_id
     raise _not_request(f"methodCalls[{index}] is not [name, arguments object, call id]")
 
