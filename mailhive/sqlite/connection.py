@@ -8,7 +8,7 @@ not always the same.
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Lock, Timer
 from time import monotonic, sleep
 from typing import Any
 
@@ -21,6 +21,9 @@ _numbers = msgspec.json.Decoder(list[int]).decode
 
 #: What reads of several ids are padded to, so that few statements are compiled.
 _BATCHES = (1, 8, 64)
+
+#: Seconds from one interruption of what has had its time to the next.
+_AGAIN = 0.01
 
 _STORAGE_FAILURES = (
     apsw.BusyError,
@@ -167,11 +170,15 @@ class Connection:
         """
         if self._interrupted:
             raise apsw.InterruptError("interrupted before it began")
-        late = Event()
+        late, ended, turn = Event(), Event(), Lock()
 
         def stop() -> None:
+            """Again and again: a statement that is about to begin does not hear of it."""
             late.set()
-            self._apsw.interrupt()
+            while not ended.wait(_AGAIN):
+                with turn:
+                    if not ended.is_set():
+                        self._apsw.interrupt()
 
         timer = Timer(seconds, stop)
         timer.daemon = True
@@ -184,6 +191,8 @@ class Connection:
             raise
         finally:
             timer.cancel()
+            with turn:  # what comes next is not interrupted
+                ended.set()
 
     @contextmanager
     def transaction(self, kind: str = "DEFERRED") -> Iterator[None]:

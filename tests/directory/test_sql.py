@@ -22,6 +22,7 @@ from mailhive.config.fields import FilePath
 from mailhive.config.load import load
 from mailhive.config.units import Duration
 from mailhive.directory import password, schemes
+from mailhive.directory.database.pool import QueryFailed
 from mailhive.directory.database.provider import PROVIDER, SqlDirectory
 from mailhive.directory.database.settings import (
     ColumnSettings,
@@ -514,12 +515,14 @@ async def test_a_file_that_is_not_there_yet(tmp_path, opened):
     assert (tmp_path / "accounts.sqlite3").exists()
 
 
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+
+
 @ensureDeferred
 async def test_a_query_that_never_ends_is_broken_off(sqlite):
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     directory = sqlite(
         USERS,
-        QUERIES | {"domains": f"{endless} WHERE :domain <> ''"},
+        QUERIES | {"domains": f"{ENDLESS} WHERE :domain <> ''"},
         timeout=Duration(1.0),
         pool=PoolSettings(max_connections=1),
     )
@@ -527,6 +530,15 @@ async def test_a_query_that_never_ends_is_broken_off(sqlite):
         with pytest.raises(TemporaryFailure):
             await directory.is_local_domain("x.example")
     assert await directory.principal("a") is None
+
+
+def test_a_query_is_broken_off_before_it_begins(tmp_path):
+    fill_sqlite(tmp_path / "file")
+    database = SqliteDatabase(tmp_path / "file", 1.0)
+    database.tear()
+    with pytest.raises(QueryFailed):
+        database.query(ENDLESS, {})
+    database.close()
 
 
 @ensureDeferred

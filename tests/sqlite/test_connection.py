@@ -1,6 +1,7 @@
 """A connection and the time it is given."""
 
 from pathlib import Path
+from time import sleep
 
 import apsw
 import pytest
@@ -16,6 +17,16 @@ def test_a_statement_ends_when_its_time_is_over(tmp_path: Path) -> None:
         connection.all(ENDLESS)
     assert not connection.in_transaction
     with connection.patience(60):
+        assert connection.value("SELECT 1") == 1
+    connection.close()
+
+
+def test_time_that_is_over_before_a_statement_begins(tmp_path: Path) -> None:
+    connection = Connection(tmp_path / "x.sqlite")
+    for _ in range(20):
+        with pytest.raises(OutOfTime), connection.patience(0):
+            sleep(0.001)
+            connection.all(ENDLESS)
         assert connection.value("SELECT 1") == 1
     connection.close()
 

@@ -8,6 +8,9 @@ from mailhive.directory.database.pool import MOST_ROWS, QueryFailed, Row, TooMan
 
 __all__ = ["SqliteDatabase"]
 
+#: Instructions of SQLite's from one look at whether to go on to the next.
+_STEPS = 10_000
+
 
 class SqliteDatabase:
     """`IDatabase` on the file at `path`; waits `timeout` seconds for those who write."""
@@ -15,6 +18,9 @@ class SqliteDatabase:
     def __init__(self, path: Path, timeout: float) -> None:
         self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         self._connection.set_busy_timeout(max(1, int(timeout * 1000)))
+        self._torn = False
+        # A query that is about to begin does not hear of an interruption.
+        self._connection.set_progress_handler(lambda: self._torn, _STEPS)
 
     def query(self, sql: str, values: dict[str, str]) -> list[Row]:
         try:
@@ -34,4 +40,4 @@ class SqliteDatabase:
         self._connection.close(True)
 
     def tear(self) -> None:
-        self._connection.interrupt()
+        self._torn = True
