@@ -4,6 +4,7 @@ Each takes a decoded JSON value and says whether it is of the type.  They are
 data in property and argument tables, so each is a plain function.
 """
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -14,12 +15,14 @@ __all__ = [
     "MAX_INT",
     "Check",
     "are_ids",
+    "are_references",
     "is_any",
     "is_boolean",
     "is_date",
     "is_email_address",
     "is_id",
     "is_int",
+    "is_map_by_reference",
     "is_reference",
     "is_string",
     "is_true",
@@ -91,6 +94,30 @@ def are_ids(value: Any) -> bool:
         return isinstance(value, list) and are_all_ids(value)
     except TypeError:  # not all strings
         return False
+
+
+_REFERENCES = re.compile(r"#?[A-Za-z0-9_-]{1,255}(?:\n#?[A-Za-z0-9_-]{1,255})*", re.ASCII)
+
+
+def are_references(value: Any) -> bool:
+    """Is it a list of Ids and creation references?"""
+    return isinstance(value, list) and _all_references(value)
+
+
+def is_map_by_reference(value: Any) -> bool:
+    """Is it a map whose keys are Ids and creation references?"""
+    return isinstance(value, dict) and _all_references(value)
+
+
+def _all_references(values: Collection[Any]) -> bool:
+    """All of them looked at together, as in `are_all_ids`."""
+    try:
+        text = "\n".join(values)
+    except TypeError:  # not all strings
+        return False
+    return not values or (
+        text.count("\n") < len(values) and _REFERENCES.fullmatch(text) is not None
+    )
 
 
 def nullable(check: Check) -> Check:

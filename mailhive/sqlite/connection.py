@@ -106,8 +106,9 @@ class Connection:
 
     def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement once with each of `rows`, at a third of what `execute` takes for it."""
-        for _ in self._apsw.executemany(sql, rows):
-            pass
+        if rows:
+            for _ in self._apsw.executemany(sql, rows):
+                pass
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """The first row of the result, or None."""

@@ -63,7 +63,8 @@ class EmailChanger(ChangeSet):
     def filings(self, ids: Iterable[str]) -> dict[str, Filing]:
         ids = tuple(ids)
         self._read(ids)
-        return {wire: _filing(*self._rows[wire][4:6]) for wire in ids if wire in self._rows}
+        known = self._rows
+        return {wire: _filing(row[4], row[5]) for wire in ids if (row := known.get(wire))}
 
     def update_emails(self, filings: Mapping[str, Filing]) -> None:
         ways: dict[tuple[Any, ...], list[_Row]] = defaultdict(list)

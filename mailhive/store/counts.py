@@ -8,12 +8,10 @@ the same numbers and change by the same.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
 
-from attrs import define
+from attrs import Factory, define
 from msgspec import Struct
 
 from mailhive.sqlite.connection import Connection
@@ -25,6 +23,8 @@ __all__ = ["Counts", "Place"]
 
 #: The mailbox that stands for all mail.
 _ALL = 0
+
+_Thread = tuple[int, int]  # number and createdseq
 
 
 class Place(Struct, frozen=True):
@@ -40,18 +40,20 @@ class _Numbers(Struct, frozen=True):
     emails: int = 0
     unread: int = 0
     trash_unread: int = 0
-    #: Mailboxes and its emails there, in the order of the mailboxes, none of them 0.
+    #: Mailboxes and its emails there, none of them 0.
     places: tuple[tuple[int, int], ...] = ()
 
     def plus(self, other: "_Numbers") -> "_Numbers":
-        places = defaultdict(int, self.places)
+        places = dict(self.places)
         for mailbox, emails in other.places:
-            places[mailbox] += emails
+            places[mailbox] = places.get(mailbox, 0) + emails
+            if not places[mailbox]:
+                del places[mailbox]
         return _Numbers(
             self.emails + other.emails,
             self.unread + other.unread,
             self.trash_unread + other.trash_unread,
-            tuple(sorted((m, n) for m, n in places.items() if n)),
+            tuple(places.items()),
         )
 
 
@@ -61,6 +63,42 @@ class _Change(Struct, frozen=True):
     difference: _Numbers
     #: Did an email come or go?  The sum of that may be 0.
     touched: bool
+
+
+@define
+class _Rows:
+    """What is to be written of threads, by the statement that writes it."""
+
+    placed: list[tuple[int, ...]] = Factory(list)
+    unplaced: list[tuple[int, ...]] = Factory(list)
+    new: list[tuple[int, ...]] = Factory(list)
+    touched: list[tuple[int, ...]] = Factory(list)
+    counted: list[tuple[int, ...]] = Factory(list)
+    gone: list[tuple[int, ...]] = Factory(list)
+
+    def write(self, connection: Connection) -> None:
+        connection.many(
+            "INSERT INTO thread_mailbox (thread, mailbox, emails) VALUES (?, ?, ?)"
+            " ON CONFLICT (thread, mailbox) DO UPDATE SET emails = excluded.emails",
+            self.placed,
+        )
+        connection.many(
+            "DELETE FROM thread_mailbox WHERE thread = ? AND mailbox = ?", self.unplaced
+        )
+        connection.many(
+            "INSERT INTO thread (id, createdseq, modseq, emails, unread, trash_unread)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            self.new,
+        )
+        connection.many(
+            "UPDATE thread SET emails = ?, unread = ?, trash_unread = ?, modseq = ? WHERE id = ?",
+            self.touched,
+        )
+        connection.many(
+            "UPDATE thread SET emails = ?, unread = ?, trash_unread = ? WHERE id = ?",
+            self.counted,
+        )
+        connection.many("DELETE FROM thread WHERE id = ?", self.gone)
 
 
 @define
@@ -108,11 +146,12 @@ class Counts:
 
     def settle(self) -> None:
         """Write the new numbers down and log what changed by them."""
-        ways: dict[tuple[_Change, _Numbers | None], list[tuple[int, int]]] = defaultdict(list)
-        for number, createdseq, numbers in self._read():
-            ways[self._threads[number], numbers].append((number, createdseq))
-        for (change, numbers), threads in ways.items():
-            self._settle_threads(change, numbers, threads)
+        if not self._mailboxes:
+            return
+        rows = _Rows()
+        for (change, numbers), threads in self._ways().items():
+            self._settle_threads(change, _numbers_of(numbers), threads, rows)
+        rows.write(self._connection)
         self._threads, self._new = {}, {}
         for number, difference in self._mailboxes.items():
             if difference != _MailboxChange():
@@ -136,74 +175,48 @@ class Counts:
             if difference:
                 self._add(number, _MailboxChange(unread_threads=difference))
 
-    def _read(self) -> Iterable[tuple[int, int, _Numbers | None]]:
-        """The threads that change: number, createdseq, and what they count as yet."""
-        for number, seq in self._new.items():
-            yield number, seq, None
+    def _ways(self) -> dict[tuple[_Change, tuple[int, ...]], list[_Thread]]:
+        """The threads that change, by their change and what they count as yet."""
+        numbers: dict[int, tuple[int, ...]] = {n: (seq, 0, 0, 0) for n, seq in self._new.items()}
         rows = self._connection.all_of(
             "SELECT t.id, t.createdseq, t.emails, t.unread, t.trash_unread, m.mailbox, m.emails"
-            " FROM thread t LEFT JOIN thread_mailbox m ON m.thread = t.id"
+            " FROM thread t JOIN thread_mailbox m ON m.thread = t.id"
             " WHERE t.id IN ({ids}) ORDER BY t.id, m.mailbox",
             [number for number in self._threads if number not in self._new],
         )
-        for thread, places in groupby(rows, itemgetter(0, 1, 2, 3, 4)):
-            number, createdseq, emails, unread, trash_unread = thread
-            counts = tuple([(row[5], row[6]) for row in places])
-            yield number, createdseq, _Numbers(emails, unread, trash_unread, counts)
+        for row in rows:
+            known = numbers.get(row[0])
+            numbers[row[0]] = row[1:] if known is None else known + row[5:]
+        ways = defaultdict(list)
+        for number, change in self._threads.items():
+            seq, *counts = numbers[number]
+            ways[change, tuple(counts)].append((number, seq))
+        return ways
 
     def _settle_threads(
-        self, change: _Change, before: _Numbers | None, threads: Sequence[tuple[int, int]]
+        self, change: _Change, before: _Numbers, threads: Sequence[_Thread], rows: _Rows
     ) -> None:
-        """Settle threads that count the same; None if they have no row yet."""
-        connection, is_new = self._connection, before is None
-        before = before or _Numbers()
+        """Settle threads that count the same."""
         after = before.plus(change.difference)
         self._share(before, -len(threads))
         self._share(after, len(threads))
-        self._place(dict(before.places), dict(after.places), threads)
+        old, new = dict(before.places), dict(after.places)
+        for mailbox in old.keys() | new.keys():
+            if mailbox not in new:
+                rows.unplaced += [(number, mailbox) for number, _ in threads]
+            elif old.get(mailbox) != new[mailbox]:
+                rows.placed += [(number, mailbox, new[mailbox]) for number, _ in threads]
         totals = after.emails, after.unread, after.trash_unread
         if not after.emails:
-            connection.many("DELETE FROM thread WHERE id = ?", [(n,) for n, _ in threads])
-            self._log.bury("Thread", [(thread_id(n), seq) for n, seq in threads])
-        elif is_new:
-            connection.many(
-                "INSERT INTO thread (id, createdseq, modseq, emails, unread, trash_unread)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                [(n, seq, seq, *totals) for n, seq in threads],
-            )
+            rows.gone += [(number,) for number, _ in threads]
+            self._log.bury("Thread", [(thread_id(number), seq) for number, seq in threads])
+        elif not before.emails:
+            rows.new += [(number, seq, seq, *totals) for number, seq in threads]
         elif change.touched:
             seqs = self._log.take("Thread", len(threads))
-            connection.many(
-                "UPDATE thread SET emails = ?, unread = ?, trash_unread = ?, modseq = ?"
-                " WHERE id = ?",
-                [(*totals, seq, n) for seq, (n, _) in zip(seqs, threads, strict=True)],
-            )
+            rows.touched += [(*totals, seq, n) for seq, (n, _) in zip(seqs, threads, strict=True)]
         elif totals != (before.emails, before.unread, before.trash_unread):
-            connection.many(
-                "UPDATE thread SET emails = ?, unread = ?, trash_unread = ? WHERE id = ?",
-                [(*totals, n) for n, _ in threads],
-            )
-
-    def _place(
-        self,
-        before: Mapping[int, int],
-        after: Mapping[int, int],
-        threads: Sequence[tuple[int, int]],
-    ) -> None:
-        """Write down how many emails of threads are in each mailbox."""
-        for mailbox in before.keys() | after.keys():
-            emails = after.get(mailbox)
-            if emails is None:
-                self._connection.many(
-                    "DELETE FROM thread_mailbox WHERE thread = ? AND mailbox = ?",
-                    [(n, mailbox) for n, _ in threads],
-                )
-            elif emails != before.get(mailbox):
-                self._connection.many(
-                    "INSERT INTO thread_mailbox (thread, mailbox, emails) VALUES (?, ?, ?)"
-                    " ON CONFLICT (thread, mailbox) DO UPDATE SET emails = excluded.emails",
-                    [(n, mailbox, emails) for n, _ in threads],
-                )
+            rows.counted += [(*totals, number) for number, _ in threads]
 
     def _share(self, numbers: _Numbers, threads: int) -> None:
         """Add, or take, what so many threads with these numbers count in their mailboxes."""
@@ -251,6 +264,13 @@ def _change(before: Place | None, after: Place | None, trash: int) -> _Change:
     """What becomes of the thread of an email that goes from one place to another."""
     gone, come = _numbers(before, -1, trash), _numbers(after, 1, trash)
     return _Change(gone.plus(come), before is None or after is None)
+
+
+def _numbers_of(counts: tuple[int, ...]) -> _Numbers:
+    """Of emails, unread, trash_unread, and so many times a mailbox and its emails."""
+    emails, unread, trash_unread, *places = counts
+    pairs = tuple(zip(places[::2], places[1::2], strict=True))
+    return _Numbers(emails, unread, trash_unread, pairs)
 
 
 def _numbers(place: Place | None, sign: int, trash: int) -> _Numbers:

@@ -1,5 +1,7 @@
 """The wire ids of this store: a letter per type and a number (`mailhive.model.ids`)."""
 
+from functools import lru_cache
+
 from mailhive.model.ids import decode_id, encode_id
 
 __all__ = [
@@ -19,6 +21,7 @@ def email_id(number: int) -> str:
     return encode_id(_EMAIL, number)
 
 
+@lru_cache(10_000)
 def email_number(wire: str) -> int | None:
     return decode_id(_EMAIL, wire)
 

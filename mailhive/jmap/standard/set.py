@@ -12,8 +12,17 @@ from typing import Any
 from attrs import define, field, frozen
 
 from mailhive.jmap.arguments import Argument, check_arguments
-from mailhive.jmap.checks import is_any, is_id, is_reference, is_string, list_of, map_of, nullable
+from mailhive.jmap.checks import (
+    are_references,
+    is_any,
+    is_id,
+    is_map_by_reference,
+    is_string,
+    map_of,
+    nullable,
+)
 from mailhive.jmap.context import Account, Context
+from mailhive.jmap.envelope import encode_json
 from mailhive.jmap.errors import MethodError, SetError, invalid_properties
 from mailhive.jmap.registry import Method, Property
 from mailhive.jmap.standard.creation_ids import (
@@ -41,8 +50,8 @@ def _is_object(value: Any) -> bool:
 SET_ARGUMENTS = {
     "ifInState": Argument(nullable(is_string)),
     "create": Argument(nullable(map_of(is_id, is_any))),
-    "update": Argument(nullable(map_of(is_reference, is_any))),
-    "destroy": Argument(nullable(list_of(is_reference))),
+    "update": Argument(nullable(is_map_by_reference)),
+    "destroy": Argument(nullable(are_references)),
 }
 
 
@@ -193,16 +202,20 @@ def make_changes(
             ids[creation_id] = object_id
             outcome.created[creation_id] = {"id": object_id, **server_set}
     doomed = _resolve_destroys(arguments["destroy"] or [], ids, outcome)
-    for key, patch in (arguments["update"] or {}).items():
+    update = arguments["update"] or {}
+    refers = b"#" in encode_json(update)  # as a rule nothing does, and there is much of it
+    for key, patch in update.items():
         object_id = key
         try:
-            object_id = resolve_id(key, ids)
+            if refers:
+                object_id = resolve_id(key, ids)
             if object_id in doomed:
                 raise SetError("willDestroy")
             if not _is_object(patch):
                 raise SetError("invalidPatch", "Not an object")
-            resolved = resolve_patch(patch, properties, ids)
-            outcome.updated[object_id] = setter.update(object_id, resolved)
+            if refers:
+                patch = resolve_patch(patch, properties, ids)
+            outcome.updated[object_id] = setter.update(object_id, patch)
         except SetError as error:
             outcome.not_updated[object_id] = error.json()
     for object_id in setter.order_destroys(list(doomed)):

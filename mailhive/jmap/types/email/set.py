@@ -1,5 +1,7 @@
 """Email/set (RFC 8621 §4.6): drafts, flags, moves and deletions."""
 
+from collections.abc import Collection
+from functools import cached_property
 from typing import Any
 
 from msgspec import json
@@ -31,13 +33,16 @@ class EmailSetter(Setter):
         self._call = call
         self._writer = call.writer
         self._limits = call.context.limits
-        self._mailboxes = frozenset(self._writer.mailbox_counts())  # the cheapest way to all ids
         touched = [*(call.arguments["update"] or ()), *(call.arguments["destroy"] or ())]
         #: As they are, and as they are going to be.
         self._filings: dict[str, Filing] = self._writer.filings(touched)
         self._changed: dict[str, Filing] = {}
         self._doomed: list[str] = []
         self._patched: dict[tuple[Filing, bytes], Filing] = {}
+
+    @cached_property
+    def _mailboxes(self) -> Collection[str]:
+        return frozenset(self._writer.mailbox_counts())  # the cheapest way to all ids
 
     def create(self, creation_id: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         email = self._call.prepared[creation_id]
