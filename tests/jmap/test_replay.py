@@ -202,6 +202,7 @@ class World:
         listener = Listener("mx", "none", None, MxSettings())
         services = SimpleNamespace(
             blobs=self.stores.blob_store,
+            analyses=self.stores.delivery.analyses,
             delivery=self.stores.delivery,
             hostname="mail.example.org",
             limits=Limits(),
