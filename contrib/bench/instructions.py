@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import platform
+import random
 import re
 import subprocess
 import sys
@@ -40,7 +41,7 @@ SIZE = 1000
 #: Not those in which time or several connections play a part.
 ROWS = (
     "core*|mailbox*|inbox*|conv*|page*|changes*|queryc*|bodies*|thread*|search*|flag 1|flag 100"
-    "|flag 500|move 1|move 500|download a*|upload*"
+    "|flag 500|move 1|move 500|download a*|upload*|import 50"
 )
 WARM, TURNS = 2, 4
 
@@ -124,6 +125,7 @@ def main() -> str | None:
     options = parse()
     # One order of sets and dicts, in every run.
     os.environ["PYTHONHASHSEED"] = "0"
+    random.seed(1)  # and the same messages
     directory = options.directory / "instructions"
     directory.mkdir(parents=True, exist_ok=True)
     fill_mailhive(directory, SIZE, seed=1)

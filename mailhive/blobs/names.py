@@ -5,12 +5,14 @@ The digits are `0-9a-v` (RFC 4648 §7), so that ids sort as their digests do.
 
 import re
 from base64 import b32hexencode
+from functools import lru_cache
 
 __all__ = ["digest_of", "id_of"]
 
 _BLOB_ID = re.compile(r"b[0-9a-v]{52}", re.ASCII)
 
 
+@lru_cache(1000)  # asked for more than once while a blob comes
 def id_of(digest: bytes) -> str:
     """The id of the blob whose SHA-256 is `digest`."""
     return "b" + b32hexencode(digest).rstrip(b"=").lower().decode("ascii")
