@@ -159,13 +159,12 @@ class Log:
 
     def flush(self) -> None:
         """Write the states, and forget tombstones whose time is over."""
-        for type_name, modseq in self._unflushed.items():
-            self._connection.execute(
-                "INSERT INTO type_state (type, modseq, horizon, tombstones) VALUES (?, ?, 0, ?)"
-                " ON CONFLICT (type) DO UPDATE SET modseq = excluded.modseq,"
-                " tombstones = type_state.tombstones + excluded.tombstones",
-                (type_name, modseq, self._buried.get(type_name, 0)),
-            )
+        self._connection.many(
+            "INSERT INTO type_state (type, modseq, horizon, tombstones) VALUES (?, ?, 0, ?)"
+            " ON CONFLICT (type) DO UPDATE SET modseq = excluded.modseq,"
+            " tombstones = type_state.tombstones + excluded.tombstones",
+            [(name, seq, self._buried.get(name, 0)) for name, seq in self._unflushed.items()],
+        )
         self._unflushed = {}
         for type_name in self._buried:
             self._forget(type_name)

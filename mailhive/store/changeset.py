@@ -40,12 +40,11 @@ class ChangeSet(Reader):
         self._counts.settle()
         self._log.flush()
         self._counters["modseq"] = self._log.modseq
-        for name, value in self._counters.items():
-            if value != self._saved[name]:
-                self.connection.execute(
-                    "UPDATE counter SET value = ? WHERE name = ?", (value, name)
-                )
-                self._saved[name] = value
+        self.connection.many(
+            "UPDATE counter SET value = ? WHERE name = ?",
+            [(n, name) for name, n in self._counters.items() if n != self._saved[name]],
+        )
+        self._saved = dict(self._counters)
 
     def finish(self) -> None:
         """The function has returned: complete its changes."""

@@ -36,10 +36,10 @@ def find_thread(connection: Connection, keys: Iterable[bytes]) -> int | None:
 
 def add_references(connection: Connection, keys: Iterable[bytes], thread: int, email: int) -> None:
     """Let messages that share one of `keys` find the thread."""
-    for key in keys:
-        connection.execute(
-            "INSERT INTO reference (key, thread, email) VALUES (?, ?, ?)", (key, thread, email)
-        )
+    connection.many(
+        "INSERT INTO reference (key, thread, email) VALUES (?, ?, ?)",
+        [(key, thread, email) for key in keys],
+    )
 
 
 def remove_references(connection: Connection, threads: Mapping[int, int]) -> None:
