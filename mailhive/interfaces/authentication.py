@@ -14,12 +14,13 @@ class IAuthenticationStrategy(Interface):
     )
 
     def authenticate(headers, peer: str):
-        """Await a `Principal`, or None when these headers do not speak to this strategy.
+        """Fire with a `Principal`, or None when these headers do not speak to this strategy.
 
-        `headers` has `get(name) -> str | None` by case-insensitive name, and
-        `connected_from`, the address of whoever opened the connection, a proxy
-        perhaps; `peer` is the client's address.  The same headers are shown again
-        while a connection lasts that they opened, to ask if they still hold.
+        May be a coroutine.  `headers` has `get(name) -> str | None` by
+        case-insensitive name, and `connected_from`, the address of whoever opened
+        the connection, a proxy perhaps; `peer` is the client's address.  The same
+        headers are shown again while a connection lasts that they opened, to ask if
+        they still hold.
 
         Fails with `AuthenticationFailed` when credentials of this strategy are there
         and wrong, `NoAccount` when they are right and of nobody here,
