@@ -371,6 +371,24 @@ async def test_a_mailbox_made_in_the_same_request_can_be_named(server: Any) -> N
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_upload_whose_blob_a_crash_has_lost(stores: Any, server: Any) -> None:
+    writer = stores.blob_store.open_writer()
+    writer.write(MESSAGE)
+    blob_id = writer.blob_id()
+    writer.abort()
+    await stores.mail_store.write(
+        server.account_id, lambda w: w.add_upload(blob_id, "message/rfc822", 1, 0.0, "alice")
+    )
+    email = {"blobId": blob_id, "mailboxIds": {await server.role("inbox"): True}}
+    result = await server.call("Email/import", emails={"m": email})
+    assert result["notCreated"]["m"]["properties"] == ["blobId"]
+    with pytest.raises(RequestError, match="no such blob"):
+        await server.download(blob_id)
+    assert await server.upload(MESSAGE) == blob_id
+    assert (await server.call("Email/import", emails={"m": email}))["created"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_import(server: Any) -> None:
     inbox = {await server.role("inbox"): True}
     blob_id = await server.upload(MESSAGE)
