@@ -16,6 +16,7 @@ minute to start.
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -25,6 +26,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import usage
@@ -33,7 +35,7 @@ from corpus import Corpus
 from jmap import Account
 from limit import Limit, bare
 from peers.mailhive import ROOT, Mailhive, free_port
-from rows import Row, Site
+from rows import Measurements, Row, Site
 from table import chosen
 
 RECORD = pathlib.Path(__file__).with_suffix(".json")
@@ -43,7 +45,7 @@ ROWS = (
     "core*|mailbox*|inbox*|conv*|page*|changes*|queryc*|bodies*|thread*|search*|flag 1|flag 100"
     "|flag 500|move 1|move 500|download a*|upload*|import 50"
 )
-WARM, TURNS = 2, 4
+WARM, TURNS = 2, 20
 
 
 class Counted:
@@ -79,33 +81,53 @@ class Counted:
         dump.unlink()
         return self._total
 
+    def idle(self) -> int:
+        """What asking takes, and what the process does meanwhile without a request."""
+        before = self.so_far()
+        return self.so_far() - before
+
+    def during(self, exchange: Callable[[], Any], turns: int) -> int:
+        """Instructions of that many exchanges."""
+        idle, before = self.idle(), self.so_far()
+        for _ in range(turns):
+            exchange()
+        return self.so_far() - before - idle
+
 
 def count(row: Row, site: Site, ours: Counted, limit: Limit, theirs: Counted) -> dict[str, Any]:
     """Instructions of one measurement, and of the bare server for the same."""
     running = row.run(site)
     try:
         for _ in range(WARM):
-            next(running)
-        site.account.processor = ours.so_far
-        total = 0
-        for _ in range(TURNS):
-            next(running)
-            total += int(site.account.cpu)
+            exchanges = _exchanges(site, running)
+        if exchanges == 1:
+            total = ours.during(lambda: next(running), TURNS) / TURNS
+        else:  # the last one is what the row is about
+            site.account.processor = ours.so_far
+            few = range(TURNS // 4)
+            total = sum(next(running) and site.account.cpu - ours.idle() for _ in few) / len(few)
+        last = site.account.last
     finally:
         site.account.processor = lambda: 0.0
         running.close()
-    octets = limit.teach(*site.account.last, row.durable) if row.limit else b""
+    octets = limit.teach(*last, row.durable)
     for _ in range(WARM):
         limit.connection.exchange(octets)
-    before = theirs.so_far()
-    for _ in range(TURNS):
-        limit.connection.exchange(octets)
-    floor = theirs.so_far() - before
+    floor = theirs.during(lambda: limit.connection.exchange(octets), TURNS) / TURNS
     return {
-        "instructions": total // TURNS,
-        "bare": floor // TURNS,
+        "instructions": round(total),
+        "bare": round(floor),
         "ratio": round(total / floor, 2),
     }
+
+
+def _exchanges(site: Site, running: Measurements) -> int:
+    """How many exchanges the next measurement takes."""
+    calls = itertools.count()
+    site.account.processor = lambda: float(next(calls))
+    next(running)
+    site.account.processor = lambda: 0.0
+    return next(calls) // 2  # asked before and after each
 
 
 def parse() -> argparse.Namespace:
