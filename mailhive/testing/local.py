@@ -194,7 +194,8 @@ class LocalUser:
         return blob_id
 
     async def upload(self, data: bytes, media_type: str = "message/rfc822") -> str:
-        """The blob id of an upload."""
+        """The blob id of an upload; `RequestError` 403 or 404 where they may not."""
+        await self.api.may_upload(self.principal, self.account_id)
         writer = self.api.blobs.blob_store.open_writer()
         writer.write(data)
         uploaded = await self.api.upload(self.principal, self.account_id, writer, media_type)
