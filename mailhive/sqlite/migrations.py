@@ -4,8 +4,11 @@
 version a file has is its `user_version`.  Each file starts with a line of prose.
 """
 
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -60,9 +63,12 @@ class Schema:
                 self._migrate(connection, found)
         if 0 < found < self.version:
             path = connection.path
-            backup(connection, path.with_name(f"{path.name}.v{found}.backup"))
-            with connection.transaction("IMMEDIATE"):
-                self._migrate(connection, self._found(connection))
+            with _alone(path.parent):  # a copy cannot be made in a transaction
+                found = self._found(connection)
+                if found < self.version:
+                    backup(connection, path.with_name(f"{path.name}.v{found}.backup"))
+                    with connection.transaction("IMMEDIATE"):
+                        self._migrate(connection, found)
 
     def is_applied(self, connection: Connection) -> bool:
         """Is it a file of ours, of the newest version?"""
@@ -105,6 +111,17 @@ def backup(connection: Connection, target: Path) -> None:
         os.fsync(copy.fileno())
     part.replace(target)
     sync_directory(target.parent)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep others who upgrade a file in a directory waiting."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(directory: Path) -> None:

@@ -99,6 +99,28 @@ def test_several_processes_that_open_a_new_file_at_once(tmp_path):
             assert set(pool.map(opened, [f"file{number}"] * 16)) == {50}
 
 
+def test_several_processes_that_upgrade_a_file_at_once(tmp_path):
+    """One copies and upgrades it, the others find that done."""
+
+    def upgraded(name):
+        connection = Connection(tmp_path / name)
+        try:
+            schema(ONE, TWO).apply(connection)
+            return connection.all("SELECT * FROM t")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(10):
+            old = Connection(tmp_path / f"file{number}")
+            schema(ONE).apply(old)
+            old.close()
+            assert list(pool.map(upgraded, [f"file{number}"] * 8)) == [[(1, 2)]] * 8
+            copy = Connection(tmp_path / f"file{number}.v1.backup")
+            assert copy.all("SELECT * FROM t") == [(1,)]
+            copy.close()
+
+
 def test_a_file_that_stays_busy_is_refused_in_time(tmp_path):
     holder = apsw.Connection(str(tmp_path / "file"))
     holder.execute("BEGIN EXCLUSIVE")
