@@ -18,7 +18,7 @@ Results = dict[str, Any]
 NOTE = """\
 \\* no index answers it whole: it may grow with the account. *First* is the first time at the
 largest size, before anything is kept of the answer. *Growth* is from the smallest to the
-largest, of the best times and of processor time; *times the limit* is of processor time."""
+largest, of the medians and of processor time; *times the limit* is of processor time."""
 
 
 def number(value: float) -> str:
@@ -103,7 +103,7 @@ def growth(results: Results) -> list[str]:
             continue
         if not good(first):
             first = next((r for r in of_sizes if good(r)), None)
-        grown = ratio(last, first, row["unit"], "best") if last is not first else None
+        grown = ratio(last, first, row["unit"], "median") if last is not first else None
         by_cpu = ratio(last, first, row["unit"], "cpu") if last is not first else None
         marks = ["" if g is None else shown(1 / g) for g in (grown, by_cpu)]
         if row["indexed"] and by_cpu is not None and 1 / by_cpu > 1.5:
