@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +34,7 @@ class ServerFailed(Exception):
     """The server did not start; the text is what it said."""
 
 
-class _Server:
+class _Server(ABC):
     """A process that can be ended, suspended and started again, with a directory that stays."""
 
     #: Asks it to end, whether it has connections or not.
@@ -114,14 +115,17 @@ class _Server:
         if self._user is not None:
             os.chown(path, self._user.pw_uid, self._user.pw_gid)
 
+    @abstractmethod
     def _prepare(self) -> None:
-        raise NotImplementedError
+        """Make its directory what it wants."""
 
+    @abstractmethod
     def _command(self) -> Sequence[str]:
-        raise NotImplementedError
+        """What starts it."""
 
+    @abstractmethod
     def _answers(self) -> bool:
-        raise NotImplementedError
+        """Does it take connections?"""
 
     def _who(self) -> dict[str, Any]:
         if self._user is None:

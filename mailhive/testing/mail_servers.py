@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
@@ -47,7 +48,7 @@ class MailServerFailed(Exception):
     """The server did not start; the text is what it said."""
 
 
-class _Server:
+class _Server(ABC):
     """`address` is where it listens; `routes` are ports of the loopback by domain, used with
     STARTTLS only; `others` is the port for all other domains, used without TLS.
     """
@@ -133,11 +134,12 @@ class _Server:
             "dev/urandom": os.urandom(4096),
         }
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> None:  # noqa: B027 (not all want something)
         """Make what else it wants."""
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it."""
 
     def _write(self, name: str, content: bytes) -> None:
         path = self._home / "content"

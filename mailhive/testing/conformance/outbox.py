@@ -8,6 +8,7 @@ class TestMyOutbox(OutboxConformance):
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -119,14 +120,16 @@ async def until(condition: Callable[[], Any]) -> None:
         await turn()
 
 
-class OutboxConformance:
+class OutboxConformance(ABC):
     """Fixture `start` and methods `crash` and `pass_time`, as told above."""
 
+    @abstractmethod
     async def crash(self, outbox: Any) -> None:
-        raise NotImplementedError
+        """What it has is as a crash leaves it; `start` goes on."""
 
+    @abstractmethod
     def pass_time(self) -> None:
-        raise NotImplementedError
+        """As long as a pause between attempts lasts."""
 
     async def in_time(self, outbox: Any, condition: Callable[[], Any]) -> None:
         """Let pauses pass until something is so."""
